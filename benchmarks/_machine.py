@@ -1,0 +1,58 @@
+"""What a measurement ran on, and the peak memory of a process; shared by the benchmarks."""
+
+import os
+import platform
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+MIB = 2**20
+
+
+def machine_facts(device: str | torch.device = "cpu") -> dict[str, str | int]:
+    """Processor, cores, threads in use, accelerator and versions."""
+    device = torch.device(device)
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def describe(facts: dict[str, str | int]) -> str:
+    """One line of ``machine_facts``."""
+    device = "" if facts["device"] == "cpu" else f"{facts['device']}, "
+    return (
+        f"{device}{facts['cpu']} with {facts['cores']} cores, {facts['threads']} torch threads, "
+        f"torch {facts['torch']}, Python {facts['python']}"
+    )
+
+
+def peak_bytes(device: str | torch.device = "cpu") -> int:
+    """Highest memory use so far: of the GPU where one is used, else of this process.
+
+    ``VmHWM`` is preferred to ``ru_maxrss``, which on Linux starts at the size of the process that started this one.
+    """
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,435 @@
+"""The public functions of the library: a thin facade over the layers below."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lowshotgan.checks import one_of, parse_duration, parse_seeds
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import to_uint8
+from lowshotgan.data.inspect import ImageReport
+from lowshotgan.data.inspect import inspect_images as inspect_images
+from lowshotgan.errors import ConfigError, WeightsNotFoundError
+from lowshotgan.finetune.recipe import Recipe
+from lowshotgan.finetune.recipes import list_recipes as list_recipes
+from lowshotgan.hub.manifest import WeightsEntry, find_entries, get_entry
+from lowshotgan.hub.remote import download as download
+from lowshotgan.hub.remote import resolve_model
+from lowshotgan.hub.store import read_config
+from lowshotgan.metrics.report import MetricReport, measure
+from lowshotgan.systems.base import System, load_system
+from lowshotgan.systems.registry import ARCHS, VERBS
+from lowshotgan.train.adapt import AdaptOptions, FinetuneResult, adapt
+from lowshotgan.train.doctor import doctor as doctor
+from lowshotgan.train.loop import Hook, LoopSettings
+from lowshotgan.train.run import MODEL, is_run
+from lowshotgan.train.source import TrainResult, build_system, read_recipe, train_source
+from lowshotgan.types import PathLike
+
+__all__ = [
+    "ImageReport",
+    "create_model",
+    "doctor",
+    "download",
+    "evaluate",
+    "finetune",
+    "get_weights",
+    "inspect_images",
+    "list_models",
+    "list_recipes",
+    "list_weights",
+    "load",
+    "train",
+]
+
+
+def list_models(
+    pattern: str = "*", *, pretrained: bool = False, verb: str | None = None, license: str | None = None
+) -> list[str]:
+    """Names of architectures, or of published weights.
+
+    Args:
+        pattern: shell-style, for example ``"stylegan2_*"``.
+        pretrained: list ``arch.tag`` of published weights instead of architectures.
+        verb: only models that answer it: generate, interpolate, project, finetune, train.
+        license: only weights under this SPDX licence, or "permissive"; implies ``pretrained``.
+
+    Raises:
+        ConfigError: for a verb that does not exist.
+    """
+    if verb is not None:
+        one_of("verb", verb, frozenset().union(*VERBS.values()))
+    if pretrained or license is not None:
+        entries = [entry for entry in find_entries(pattern, license=license) if entry.system in VERBS]
+        return [entry.name for entry in entries if verb is None or verb in VERBS[entry.system]]
+    return [
+        name
+        for name, (system, _) in ARCHS.items()
+        if fnmatch(name, pattern) and (verb is None or verb in VERBS[system])
+    ]
+
+
+def list_weights(model: str | None = None) -> list[str]:
+    """Names of all published weights, the frozen feature network included, or of one architecture's."""
+    return [entry.name for entry in find_entries("*" if model is None else f"{model}.*")]
+
+
+def get_weights(name: str) -> WeightsEntry:
+    """What is known of published weights: files, hashes, licences, data, measured quality.
+
+    Raises:
+        ConfigError: if there are none of that name; the message names the closest.
+    """
+    return get_entry(name)
+
+
+def create_model(
+    name: str,
+    *,
+    pretrained: bool = False,
+    weights: str | None = None,
+    device: str | None = None,
+    dtype: Any = None,
+    local_files_only: bool = False,
+    revision: str | None = None,
+    **config: Any,
+) -> Any:
+    """Build a model, with published weights or random ones.
+
+    Args:
+        name: an architecture (``stylegan2_64``) or architecture and tag (``stylegan2_64.avatars_v1``).
+        pretrained: load the weights ``name`` stands for.
+        weights: "DEFAULT", a tag, or a full ``arch.tag``; implies ``pretrained``.
+        device: where to put the model; the CPU by default.
+        dtype: of the parameters; float32 by default.
+        local_files_only: never ask the network.
+        revision: of a hub repository; published weights are pinned and take none.
+        config: constructor arguments to change, for models with random weights.
+
+    Returns:
+        A ``System``; its class answers ``generate()`` and the verbs ``list_models(verb=...)`` tells.
+
+    Raises:
+        ConfigError: for an unknown name, or ``config`` together with weights.
+        WeightsNotFoundError: if weights are asked for and found nowhere.
+    """
+    arch, _, tag = name.partition(".")
+    one_of("model", arch, ARCHS)
+    if not (pretrained or weights):
+        if tag:
+            raise ConfigError(f"{name} names weights; pass pretrained=True to load them, or ask for {arch!r} alone.")
+        return _placed(build_system(arch, config), device, dtype)
+    if config:
+        raise ConfigError(f"weights fix the architecture; leave out {', '.join(sorted(config))} or pretrained=True.")
+    full = _weights_name(arch, tag, weights)
+    files = resolve_model(full, discriminator=True, local_files_only=local_files_only, revision=revision)
+    system = load_system(files, name=files.entry.name if files.entry else full)
+    return _placed(system, device, dtype)
+
+
+def load(
+    name: PathLike, *, device: str | None = None, local_files_only: bool = False, revision: str | None = None
+) -> Any:
+    """Load any model: published weights, a run folder, a model folder, a delta, or ``owner/name`` on the hub.
+
+    Raises:
+        WeightsNotFoundError: with the places searched and the command that repairs it.
+        WeightsFormatError: if a file is damaged or does not match its configuration.
+        DeltaError: if a delta does not belong to its base.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir() and is_run(path):
+        if not (path / MODEL / "config.json").is_file():
+            raise WeightsNotFoundError(f"{path} is a run without a finished model; run its command again to finish it.")
+        path = path / MODEL
+    if path.suffix == ".safetensors" and path.is_file():
+        return _placed(_from_delta(path, local_files_only=local_files_only), device, None)
+    target: PathLike = path if path.is_dir() else str(name)
+    if isinstance(target, str) and target in ARCHS:
+        return create_model(target, pretrained=True, device=device, local_files_only=local_files_only)
+    if path.is_dir() and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        return _placed(_from_delta(path, local_files_only=local_files_only), device, None)
+    files = resolve_model(
+        target, discriminator=True, local_files_only=local_files_only, revision=revision, bare=True
+    )
+    system = load_system(files, name=files.entry.name if files.entry else str(name))
+    if path.is_dir() and (path / "adapter_config.json").is_file():
+        system = _with_base(system, path)
+    return _placed(system, device, None)
+
+
+def finetune(
+    model: Any,
+    images: Any,
+    *,
+    output_dir: PathLike,
+    recipe: str | Recipe = "auto",
+    steps: int | None = None,
+    budget: str | float | None = None,
+    batch_size: int | None = None,
+    precision: str = "auto",
+    resume: str = "auto",
+    seed: int = 0,
+    k: int | None = None,
+    flip: bool | None = None,
+    fit: str = "crop",
+    background: tuple[int, int, int] = (255, 255, 255),
+    proximity: str | None = None,
+    extractor: str = "auto",
+    accumulate: int = 1,
+    device: str | None = None,
+    callbacks: Sequence[Hook] = (),
+    progress: bool = True,
+    dry_run: bool = False,
+    **overrides: Any,
+) -> Any:
+    """Adapt a pretrained generator to K images.
+
+    Args:
+        model: a StyleGAN2 system with its discriminator, or anything ``load`` takes.
+        images: folder, zip, list of paths or PIL images, torch Dataset, HF dataset.
+        output_dir: the run folder; model, log, previews, checkpoints and report go there.
+        recipe: "auto", another name of ``list_recipes()``, or a ``Recipe``.
+        steps: instead of the recipe's.
+        budget: wall-clock limit of the training, such as "9m"; the run may end earlier, with its steps.
+        batch_size: images per step over all processes, instead of the recipe's.
+        precision: "auto" (measured on this machine), "fp32" or "bf16".
+        resume: "auto" continues a run found in ``output_dir``, "never" starts again, "must" insists on one.
+        seed: of everything random.
+        k: use this many of the images, drawn by ``seed``; the draw is recorded.
+        flip: mirror the images at random; off for text and anything single-sided.
+        fit: "crop" or "pad" images that are not square.
+        background: colour behind transparency and padding, three values from 0 to 255.
+        proximity: "near" or "far", if you know better than the measurement.
+        extractor: the feature network that judges snapshots.
+        accumulate: micro-batches per step.
+        device: "cpu", "cuda", "mps"; the fastest present by default.
+        callbacks: called with a ``Moment`` after each step.
+        progress: tell what is done and show a progress bar.
+        dry_run: return the resolved configuration (a dict) and write nothing.
+        overrides: settings of the recipe, such as ``lr=0.01`` or ``regularizers__weight=50``.
+
+    Returns:
+        A ``FinetuneResult``, or the configuration for a dry run.
+
+    Raises:
+        ImageInputError: for unreadable or missing images, before anything is written.
+        RecipeError: if recipe, model and images do not fit together.
+        ConfigError: for an unusable option or output folder.
+        CheckpointError: if ``output_dir`` holds a run with other settings.
+        KeyboardInterrupt: after Ctrl-C, when the checkpoint is written.
+    """
+    options = AdaptOptions(
+        recipe=recipe,
+        steps=steps,
+        batch_size=batch_size,
+        k=k,
+        flip=flip,
+        fit=fit,
+        background=background,
+        proximity=proximity,
+        extractor=extractor,
+        overrides=overrides,
+    )
+    base = model if isinstance(model, System) else load(model)
+    settings = _settings(seed, precision, resume, budget, accumulate)
+    return adapt(
+        base,  # type: ignore[arg-type]
+        images,
+        output_dir=output_dir,
+        options=options,
+        settings=settings,
+        device=device,
+        hooks=callbacks,
+        progress=progress,
+        dry_run=dry_run,
+    )
+
+
+def train(
+    system: Any = None,
+    data: Any = None,
+    *,
+    output_dir: PathLike,
+    recipe_file: PathLike | None = None,
+    budget: str | float | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    precision: str = "auto",
+    resume: str = "auto",
+    seed: int = 0,
+    accumulate: int = 1,
+    device: str | None = None,
+    callbacks: Sequence[Hook] = (),
+    progress: bool = True,
+    dry_run: bool = False,
+    **settings: Any,
+) -> Any:
+    """Train a model from scratch on many images.
+
+    Args:
+        system: an architecture name, or a system; may be left out if the recipe names one.
+        data: images, as for ``finetune``.
+        output_dir: the run folder.
+        recipe_file: TOML with ``[model]``, ``[data]`` and ``[train]``; arguments here win over it.
+        budget: wall-clock limit over all resumptions, such as "90m".
+        steps: training steps.
+        batch_size: images per step over all processes.
+        precision: as in ``finetune``; so are ``resume``, ``seed``, ``accumulate``, ``device``, ``callbacks``,
+            ``progress`` and ``dry_run``.
+        settings: fields of the system's training settings.
+
+    Returns:
+        A ``TrainResult``, or the configuration for a dry run.
+
+    Raises:
+        ConfigError: for an unknown architecture or setting, or without data.
+        ImageInputError: for unreadable or missing images.
+        KeyboardInterrupt: after Ctrl-C, when the checkpoint is written.
+    """
+    import torch
+
+    recipe = read_recipe(recipe_file) if recipe_file is not None else None
+    if data is None:
+        raise ConfigError("train needs images: pass data=, or --data on the command line.")
+    if system is None and recipe is None:
+        raise ConfigError("train needs an architecture (for example 'stylegan2_64') or a recipe file.")
+    torch.manual_seed(seed)
+    if isinstance(system, str):
+        one_of("system", system, ARCHS)
+        system = build_system(system, {})
+    model: Any = system if system is not None or recipe is None else recipe.build()
+    training = {**(recipe.train if recipe else {}), **settings}
+    training |= {key: value for key, value in (("steps", steps), ("batch_size", batch_size)) if value is not None}
+    result = train_source(
+        model,
+        data,
+        output_dir=output_dir,
+        training=training,
+        data=recipe.data if recipe else {},
+        settings=_settings(seed, precision, resume, budget, accumulate),
+        device=device,
+        hooks=callbacks,
+        progress=progress,
+        dry_run=dry_run,
+    )
+    if isinstance(result, TrainResult) and result.fit.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return result
+
+
+def evaluate(
+    model_or_images: Any,
+    reference: Any,
+    *,
+    train: Any = None,
+    metrics: Sequence[str] | None = None,
+    extractor: str = "auto",
+    n: int = 1000,
+    seeds: Sequence[int] | str | None = None,
+    truncation: float = 1.0,
+    seed: int = 0,
+    resolution: int | None = None,
+    base: Any = None,
+    **data: Any,
+) -> MetricReport:
+    """Score a model's samples, or a folder of generated images, against reference images.
+
+    Args:
+        model_or_images: a system, anything ``load`` takes, or images.
+        reference: real images of the target; best ones the model was not trained on.
+        train: the K training images; gives memorisation and diversity.
+        metrics: which; all that the images allow by default.
+        extractor: "auto" (the shipped ``lsg1``), "inception" with the user's file, ``rand-vgg11-s0`` ...
+        n: samples drawn from a model.
+        seeds: of the samples; 0 to n - 1 by default.
+        truncation: of the samples.
+        seed: of subsets and resamples.
+        resolution: side to which images are brought; the model's, or 64 for images.
+        base: the unadapted model, for consistency.
+        data: further options of ``load_images`` for the reference (``fit``, ``include`` ...).
+
+    Returns:
+        A ``MetricReport``; ``print(report)`` shows a table, ``report.to_dict()`` plain values.
+
+    Raises:
+        ConfigError: for an unknown metric or extractor.
+        ImageInputError: for unreadable images.
+    """
+    model = _as_model(model_or_images)
+    side = resolution or (model.config.resolution if model is not None else 64)
+    used = parse_seeds(seeds, None if seeds is not None else n)
+    options = {"truncation": truncation} if truncation != 1.0 else {}
+    if model is not None:
+        fake = to_uint8(model.generate(seeds=used, **options).tensor)
+    else:
+        fake = load_images(model_or_images, resolution=side).uint8()
+    source = _as_model(base)
+    return measure(
+        fake,
+        load_images(reference, resolution=side, **data).uint8(),
+        train=None if train is None else load_images(train, resolution=side).uint8(),
+        source=None if source is None else to_uint8(source.generate(seeds=used, **options).tensor),
+        metrics=metrics,
+        extractor=extractor,
+        seed=seed,
+    )
+
+
+def _settings(
+    seed: int, precision: str, resume: str, budget: str | float | None, accumulate: int
+) -> LoopSettings:
+    return LoopSettings(
+        seed=seed, precision=precision, resume=resume, budget=parse_duration(budget), accumulate=accumulate
+    )
+
+
+def _placed(system: Any, device: str | None, dtype: Any) -> Any:
+    return system.eval().to(device=device, dtype=dtype)
+
+
+def _weights_name(arch: str, tag: str, weights: str | None) -> str:
+    """``arch.tag`` (or ``arch`` for its default) from what the caller wrote."""
+    if weights is None or weights == "DEFAULT":
+        return f"{arch}.{tag}" if tag else arch
+    full = weights if "." in weights else f"{arch}.{weights.lower()}"
+    if not full.startswith(f"{arch}.") or (tag and full != f"{arch}.{tag}"):
+        raise ConfigError(f"weights={weights!r} are not weights of {arch}; see list_weights({arch!r}).")
+    return full
+
+
+def _as_model(given: Any) -> Any:
+    """A system for a system, or for the name or folder of a model; ``None`` for images."""
+    if given is None or isinstance(given, System):
+        return given
+    if not isinstance(given, str | Path):
+        return None
+    path = Path(given).expanduser()
+    if path.is_dir():
+        is_model = (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
+        return load(path) if is_model or is_run(path) else None
+    return None if path.exists() else load(given)
+
+
+def _from_delta(path: Path, *, local_files_only: bool = False) -> Any:
+    """The base a delta names, with the delta applied."""
+    from lowshotgan.hub.store import read_delta
+
+    delta = read_delta(path)
+    if delta.base is None:
+        raise WeightsNotFoundError(f"{path} names no base model; load the base and use base.apply_delta({str(path)!r}).")
+    return load(delta.base, local_files_only=local_files_only).apply_delta(path)
+
+
+def _with_base(system: Any, folder: Path) -> Any:
+    """The same model with its base beside it, if the base is on this disk; else as it is."""
+    try:
+        found = _from_delta(folder, local_files_only=True)
+    except WeightsNotFoundError:
+        return system
+    found.discriminator = system.discriminator
+    found.details = system.details
+    return found

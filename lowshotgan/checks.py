@@ -1,0 +1,94 @@
+"""Argument checks shared by every layer; each raises an error that says what to do next."""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from lowshotgan.errors import ConfigError
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``choices``, else raise ``ConfigError`` naming the closest one."""
+    known = sorted(choices)
+    if value in known:
+        return value
+    close = difflib.get_close_matches(str(value), known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ConfigError(f"{name} must be one of {', '.join(known)}; got {value!r}.{hint}")
+
+
+def positive(name: str, value: float) -> float:
+    """Return ``value`` if it is a finite number above zero, else raise ``ConfigError``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise ConfigError(f"{name} must be a number above 0, got {value!r}.")
+    return value
+
+
+def power_of_two(name: str, value: int, low: int = 4, high: int = 1024) -> int:
+    """Return ``value`` if it is a power of two in ``[low, high]``, else raise ``ConfigError``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value & (value - 1) or not low <= value <= high:
+        raise ConfigError(f"{name} must be a power of two from {low} to {high}, got {value!r}.")
+    return value
+
+
+def parse_seeds(seeds: int | str | Iterable[int] | None, n: int | None = None) -> list[int]:
+    """Turn ``7``, ``range(4)``, ``[0, 5]`` or ``"0,5,10-19"`` into a list of seeds in [0, 2**63).
+
+    With ``seeds=None`` the first ``n`` (default 1) seeds are used; with both, their counts must agree.
+    """
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+        raise ConfigError(f"n must be a whole number of at least 1, got {n!r}.")
+    if seeds is None:
+        return list(range(1 if n is None else n))
+    if isinstance(seeds, str):
+        found = _seeds_from_text(seeds)
+    elif isinstance(seeds, int):
+        found = list(range(seeds, seeds + (n or 1)))
+    else:
+        found = [int(seed) for seed in seeds]
+    if not found:
+        raise ConfigError("seeds is empty; pass for example seeds=range(16) or leave it out and pass n.")
+    outside = [seed for seed in found if not 0 <= seed < 2**63]
+    if outside:
+        raise ConfigError(f"seeds must be from 0 to 2**63 - 1, got {outside[0]}.")
+    if n is not None and len(found) != n:
+        raise ConfigError(f"n={n} but {len(found)} seeds were given; leave one of them out.")
+    return found
+
+
+def _seeds_from_text(text: str) -> list[int]:
+    found: list[int] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if match is None:
+            raise ConfigError(f"seeds must look like 0,5,10-19; cannot read {part!r}.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= 1_000_000:
+            raise ConfigError(f"the seed range {part!r} must rise and hold at most 1,000,000 seeds.")
+        found += range(first, last + 1)
+    return found
+
+
+def parse_duration(text: str | float | None) -> float | None:
+    """Seconds in ``"90s"``, ``"9m"``, ``"1h30m"`` or a plain number of seconds; ``None`` stays ``None``."""
+    if text is None:
+        return None
+    if isinstance(text, int | float):
+        return float(positive("budget", text))
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    if match is None or not any(match.groups()):
+        raise ConfigError(f"budget must look like 90s, 9m or 1h30m; got {text!r}.")
+    hours, minutes, seconds = (float(group or 0) for group in match.groups())
+    return float(positive("budget", hours * 3600 + minutes * 60 + seconds))
+
+
+def same_keys(what: str, expected: Sequence[str], found: Sequence[str]) -> str | None:
+    """Describe how two sets of names differ (with counts and the first few names), or ``None`` if they do not."""
+    missing, unexpected = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    if not missing and not unexpected:
+        return None
+    return (
+        f"{what}: {len(missing)} missing ({', '.join(missing[:3]) or 'none'}), "
+        f"{len(unexpected)} unexpected ({', '.join(unexpected[:3]) or 'none'})"
+    )

@@ -1,0 +1,148 @@
+"""Training: ``finetune`` (K images in, adapted model out) and ``train`` (a source model from nothing)."""
+
+from typing import Any
+
+import click
+
+from lowshotgan.cli.options import (
+    Colour,
+    Duration,
+    config_option,
+    device_option,
+    dry_run_option,
+    examples,
+    given,
+    json_option,
+    output_option,
+)
+from lowshotgan.cli.output import plain, quiet_stdout, show
+from lowshotgan.systems.registry import DEFAULT_MODEL
+
+steps_option = click.option("--steps", type=click.IntRange(1), help="Number of steps.")
+budget_option = click.option("--budget", type=Duration(), help="Wall-clock limit: 90s, 9m, 1h30m.")
+batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images in one step, over all processes.")
+precision_option = click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Arithmetic of the nets; auto measures."
+)
+resume_option = click.option(
+    "--resume",
+    type=click.Choice(["auto", "never", "must"]),
+    help="Continue the run in the output folder: if there is one (auto), never, or fail without one.",
+)
+seed_option = click.option("--seed", type=click.IntRange(0), help="Start of all random numbers.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress line.")
+
+
+@click.command(
+    short_help="Adapt a generator to a handful of images.",
+    epilog=examples(
+        "finetune examples/ten-shots --output runs/mine",
+        "finetune photos.zip --output runs/photos --budget 9m --recipe cdc",
+        "finetune photos/ --output runs/photos -k 10 --seed 3 --no-flip --fit pad --background white",
+        "finetune photos/ --output runs/photos --config settings.toml --dry-run",
+    ),
+)
+@click.argument("images", type=click.Path(exists=True))
+@output_option
+@click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Base: a name, model folder or run.")
+@click.option("-r", "--recipe", help="auto, or a name of 'lowshotgan list --recipes'.")
+@steps_option
+@budget_option
+@batch_option
+@precision_option
+@resume_option
+@seed_option
+@click.option("-k", type=click.IntRange(1), help="Use this many of the images, chosen by the seed.")
+@click.option("--flip/--no-flip", default=None, help="Mirror images at random, or never.")
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="How images that are not square become so.")
+@click.option("--background", type=Colour(), help="Colour behind transparency and padding.")
+@click.option("--proximity", help="How close the images are to the base, if you know better than 'auto'.")
+@device_option
+@config_option
+@quiet_option
+@dry_run_option
+@json_option
+def finetune(images: str, output: str, model: str, quiet: bool, dry_run: bool, as_json: bool, **options: Any) -> int:
+    """Adapt a pretrained generator to the IMAGES in a folder or zip.
+
+    The run folder receives the adapted model, samples and a report. The same command continues a run that
+    was stopped.
+    """
+    from lowshotgan import api
+
+    device = options.pop("device")
+    with quiet_stdout(as_json):
+        base = api.load(model, **given(device=device))
+        progress = not (quiet or as_json)
+        result = api.finetune(base, images, output_dir=output, dry_run=dry_run, progress=progress, **given(**options))
+    return _report(result, output, dry_run=dry_run, as_json=as_json)
+
+
+@click.command(
+    short_help="Train a source model on many images.",
+    epilog=examples(
+        "train --recipe recipes/stylegan2_64.avatars_v1.toml --data avatars.zip --output runs/base",
+        "train stylegan2_64 --data photos/ --output runs/photos --steps 20000",
+        "train --recipe my.toml --data photos/ --output runs/photos --dry-run",
+    ),
+)
+@click.argument("system", required=False)
+@click.option("-d", "--data", type=click.Path(exists=True), help="Images: a folder or zip.")
+@output_option
+@click.option(
+    "--recipe",
+    "--config",
+    "recipe_file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="TOML file with architecture, data options and settings (see recipes/); the command line wins.",
+)
+@steps_option
+@budget_option
+@batch_option
+@precision_option
+@resume_option
+@seed_option
+@device_option
+@quiet_option
+@dry_run_option
+@json_option
+def train(
+    system: str | None,
+    data: str | None,
+    output: str,
+    quiet: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Train SYSTEM (an architecture such as stylegan2_64) from nothing on many images.
+
+    A recipe file can name the system and the data, so that one command makes the same weights anywhere.
+    """
+    from lowshotgan import api
+
+    if system is None and options["recipe_file"] is None:
+        raise click.UsageError("name a SYSTEM such as stylegan2_64, or pass --recipe FILE.")
+    with quiet_stdout(as_json):
+        progress = not (quiet or as_json)
+        result = api.train(system, data, output_dir=output, dry_run=dry_run, progress=progress, **given(**options))
+    return _report(result, output, dry_run=dry_run, as_json=as_json)
+
+
+def _report(result: Any, output: str, *, dry_run: bool, as_json: bool) -> int:
+    """Print what a training gave; the status is 130 if Ctrl-C or SIGTERM ended it after a checkpoint."""
+    if dry_run:
+        show(result, as_json=as_json)
+        return 0
+    interrupted = getattr(getattr(result, "fit", result), "stopped", None) == "interrupted"
+    about = {
+        "output": output,
+        "interrupted": interrupted,
+        "report": plain(getattr(result, "report_path", None)),
+        "memorization": plain(getattr(result, "memorization", None)),
+    }
+    text = f"report: {about['report']}" if about["report"] else f"model: {output}"
+    if interrupted:
+        text = f"stopped after a checkpoint in {output}; the same command continues."
+    show(about, as_json=as_json, text=text)
+    return 130 if interrupted else 0

@@ -1,0 +1,129 @@
+"""What there is: ``list``, ``info``, ``download``, ``doctor``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lowshotgan.cli.options import examples, given, json_option
+from lowshotgan.cli.output import plain, quiet_stdout, show, table, written
+from lowshotgan.errors import WeightsNotFoundError
+from lowshotgan.hub.files import CONFIG, read_config
+
+
+@click.command(
+    "list",
+    short_help="List models, weights and recipes.",
+    epilog=examples(
+        "list --pretrained",
+        "list 'stylegan2_*' --json",
+        "list --pretrained --license permissive",
+        "list --recipes -k 10",
+    ),
+)
+@click.argument("pattern", default="*")
+@click.option("--pretrained", is_flag=True, help="Only models with published weights.")
+@click.option("--verb", help="Only systems that answer this call: generate, project, interpolate ...")
+@click.option("--license", "license_", help="An SPDX name, or permissive.")
+@click.option("--recipes", is_flag=True, help="List the fine-tuning recipes instead.")
+@click.option("-k", type=click.IntRange(1), help="With --recipes: those made for this many images.")
+@json_option
+def list_(
+    pattern: str,
+    pretrained: bool,
+    verb: str | None,
+    license_: str | None,
+    recipes: bool,
+    k: int | None,
+    as_json: bool,
+) -> None:
+    """List models whose name matches PATTERN, with the licence of their weights."""
+    from lowshotgan import api
+
+    with quiet_stdout(as_json):
+        if recipes:
+            found: list[Any] = list(api.list_recipes(k))
+        else:
+            names = api.list_models(pattern, pretrained=pretrained, verb=verb, license=license_)
+            found = [_about(api, name) for name in names]
+    if recipes:
+        show(found, as_json=as_json, text="\n".join(str(recipe) for recipe in found))
+    else:
+        show(found, as_json=as_json, text=table([_row(about) for about in found]))
+
+
+@click.command(
+    short_help="Show what is known of a model or run.",
+    epilog=examples("info stylegan2_64.avatars_v1", "info runs/mine --json"),
+)
+@click.argument("name")
+@json_option
+def info(name: str, as_json: bool) -> None:
+    """Show what is known of published weights, a model folder or a run: provenance, licences, scores."""
+    folder = Path(name.removeprefix("local-dir:"))
+    if folder.is_dir():
+        about = {"folder": str(folder), **_about_folder(folder)}
+    else:
+        from lowshotgan import api
+
+        with quiet_stdout(as_json):
+            about = {"name": name, **plain(api.get_weights(name))}
+    show(about, as_json=as_json)
+
+
+@click.command(
+    short_help="Fetch published weights for offline use.",
+    epilog=examples(
+        "download stylegan2_64.avatars_v1",
+        "download stylegan2_64.avatars_v1 --to weights",
+    )
+    + "\n\nTo use a folder made with --to elsewhere, set LOWSHOTGAN_WEIGHTS_DIR to it.",
+)
+@click.argument("name")
+@click.option("--to", type=click.Path(file_okay=False), help="Folder that will hold NAME/; by default the cache.")
+@json_option
+def download(name: str, to: str | None, as_json: bool) -> None:
+    """Fetch and check all files of published weights, for use without a network later."""
+    from lowshotgan import api
+
+    with quiet_stdout(as_json):
+        folder = api.download(name, **given(to=to))
+    show({"name": name, "folder": str(Path(folder))}, as_json=as_json, text=written(folder))
+
+
+@click.command(short_help="Check this installation.", epilog=examples("doctor", "doctor --json"))
+@json_option
+def doctor(as_json: bool) -> int:
+    """Check this installation: versions, devices, weights and whether a seed gives the picture it should.
+
+    The exit status is 1 if a check failed.
+    """
+    from lowshotgan import api
+
+    with quiet_stdout(as_json):
+        report = api.doctor()
+    show(report, as_json=as_json)
+    return 0 if report.get("ok", True) else 1
+
+
+def _about(api: Any, name: str) -> dict[str, Any]:
+    if "." not in name:
+        return {"name": name, "license": None, "size": None, "summary": "architecture without weights"}
+    entry = api.get_weights(name)
+    return {"name": name, "license": entry.licenses.weights, "size": entry.size, "summary": entry.summary}
+
+
+def _row(about: dict[str, Any]) -> tuple[str, str, str, str]:
+    size = "" if about["size"] is None else f"{about['size'] / 1e6:.1f} MB"
+    return about["name"], about["license"] or "", size, about["summary"]
+
+
+def _about_folder(folder: Path) -> dict[str, Any]:
+    """The configuration of a model folder, or of the final model of a run."""
+    for place in (folder, folder / "model"):
+        if (place / CONFIG).is_file():
+            return {"model": str(place), **read_config(place)}
+    raise WeightsNotFoundError(
+        f"{folder} holds no {CONFIG}: it is no model folder and no run that has ended; "
+        f"'lowshotgan list' names the published models."
+    )

@@ -1,0 +1,120 @@
+"""Options several commands share, and how their texts become values. Imports no torch."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lowshotgan.checks import parse_duration, parse_seeds
+from lowshotgan.errors import ConfigError
+
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType
+
+
+class Seeds(_Type):
+    """``0,5,10-19`` as a list of whole numbers."""
+
+    name = "seeds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        try:
+            return parse_seeds(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Duration(_Type):
+    """``90s``, ``9m`` or ``1h30m``, kept as written once it is known to be readable."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            parse_duration(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+class Colour(_Type):
+    """``white``, ``#0e092c`` or ``14,9,44`` as three numbers from 0 to 255."""
+
+    name = "colour"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
+        from PIL import ImageColor
+
+        try:
+            parts = value.split(",") if isinstance(value, str) and "," in value else value
+            channels = ImageColor.getrgb(parts)[:3] if isinstance(parts, str) else [int(part) for part in parts]
+            red, green, blue = channels
+        except (ValueError, TypeError):
+            self.fail(f"{value!r} is no colour; write white, #ffffff or 255,255,255.", param, ctx)
+        if not all(0 <= channel <= 255 for channel in (red, green, blue)):
+            self.fail(f"{value!r} has a channel outside 0 to 255.", param, ctx)
+        return red, green, blue
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The flat table of settings in a TOML or JSON file; ``batch-size`` and ``batch_size`` are the same key.
+
+    Raises:
+        ConfigError: if the file cannot be read or holds no table.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the settings in {path} ({error}); write TOML, or JSON in *.json.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path} must hold a table of settings such as steps = 500, found a {type(content).__name__}."
+        )
+    return {key.replace("-", "_"): value for key, value in content.items()}
+
+
+def _use_config(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is None or ctx.resilient_parsing:
+        return value
+    settings = read_config(value)
+    known = {p.name for p in ctx.command.params if p.name and p is not param and p.name != "help"}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ConfigError(f"{value}: unknown setting {unknown[0]!r}. Known: {', '.join(sorted(known))}.")
+    ctx.default_map = {**(ctx.default_map or {}), **settings}
+    return value
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, exists=True),
+    callback=_use_config,
+    is_eager=True,
+    expose_value=False,
+    help="TOML or JSON file with any of these options (batch_size = 4); the command line wins.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+dry_run_option = click.option(
+    "-n", "--dry-run", is_flag=True, help="Print the resolved settings and stop; nothing is written."
+)
+device_option = click.option("--device", help="cpu, cuda, cuda:1, mps; by default the best there is.")
+offline_option = click.option("--offline", is_flag=True, help="Use local files only.")
+output_option = click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder of the run."
+)
+
+
+def examples(*lines: str) -> str:
+    """The epilogue of a help text, one command a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  lowshotgan {line}" for line in lines)
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """The values that are not ``None``: what was left out keeps the default of the Python function."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,184 @@
+"""Pictures from a model: ``generate``, ``interpolate``, ``project``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lowshotgan.cli.options import (
+    Seeds,
+    device_option,
+    dry_run_option,
+    examples,
+    given,
+    json_option,
+    offline_option,
+)
+from lowshotgan.cli.output import quiet_stdout, show, written
+from lowshotgan.errors import ConfigError
+
+truncation_option = click.option(
+    "--truncation", type=click.FloatRange(0, 2), help="1 keeps all variety, below 1 gives fewer oddities."
+)
+blend_option = click.option(
+    "--blend", type=click.FloatRange(0, 1), help="For an adapted model: from its base (0) to itself (1)."
+)
+batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images made at once.")
+
+
+@click.command(
+    short_help="Draw images from a model.",
+    epilog=examples(
+        "generate runs/mine --seeds 0-63 --truncation 0.8 --grid out.png",
+        "generate stylegan2_64.avatars_v1 --seeds 0,5,10-19 --output pictures",
+        "generate runs/mine --seeds 0-15 --blend 0.7 --grid half-way.png",
+    ),
+)
+@click.argument("model")
+@click.option("--seeds", type=Seeds(), default="0-15", show_default=True, help="Seeds: 0,5,10-19.")
+@truncation_option
+@blend_option
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG a seed.")
+@click.option("--grid", type=click.Path(dir_okay=False), help="File for all images in one picture.")
+@click.option("--columns", type=click.IntRange(1), help="Columns of the grid; by default about square.")
+@batch_option
+@device_option
+@offline_option
+@dry_run_option
+@json_option
+def generate(
+    model: str,
+    seeds: list[int],
+    truncation: float | None,
+    blend: float | None,
+    output: str | None,
+    grid: str | None,
+    columns: int | None,
+    batch_size: int | None,
+    device: str | None,
+    offline: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Draw images from MODEL: a run folder, a model folder or a published name.
+
+    A seed always gives the same image.
+    """
+    if output is None and grid is None:
+        raise click.UsageError("say where to: --grid FILE, --output FOLDER, or both.")
+    settings = given(truncation=truncation, batch_size=batch_size)
+    if dry_run:
+        resolved = {
+            "model": model,
+            "seeds": seeds,
+            "blend": blend,
+            "device": device,
+            "output": output,
+            "grid": grid,
+        }
+        show({**resolved, **settings}, as_json=as_json)
+        return
+    with quiet_stdout(as_json):
+        made = _load(model, blend=blend, device=device, offline=offline).generate(seeds=seeds, **settings)
+        if output is not None:
+            made.save(output)
+        if grid is not None:
+            picture = made.grid(**given(columns=columns))
+            _save(picture, grid)
+    files = given(output=output, grid=grid)
+    text = "\n".join(written(path) for path in files.values())
+    show({"model": model, "seeds": seeds, **files}, as_json=as_json, text=text)
+
+
+@click.command(
+    short_help="Write an animation through latent space.",
+    epilog=examples(
+        "interpolate runs/mine --seeds 0,1,2 --frames 60 --output walk.webp",
+        "interpolate runs/mine --seeds 4,8,15,16 --no-loop --fps 24 --output walk.gif",
+        "interpolate runs/mine --seeds 0,1 --output walk.mp4      # needs lowshotgan[video]",
+    ),
+)
+@click.argument("model")
+@click.option("--seeds", type=Seeds(), default="0,1,2", show_default=True, help="Seeds the walk passes.")
+@click.option("--frames", type=click.IntRange(2), default=60, show_default=True, help="Frames in all.")
+@click.option("--fps", type=click.IntRange(1, 120), default=20, show_default=True, help="Frames a second.")
+@click.option("--loop/--no-loop", default=None, help="Return to the first seed, so that it repeats smoothly.")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="walk.gif, .webp or .mp4.")
+@truncation_option
+@blend_option
+@batch_option
+@device_option
+@offline_option
+@json_option
+def interpolate(
+    model: str,
+    seeds: list[int],
+    frames: int,
+    fps: int,
+    output: str,
+    blend: float | None,
+    device: str | None,
+    offline: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Write an animation that walks from seed to seed through the latent space of MODEL."""
+    from lowshotgan.data.animation import check_animation_path
+
+    check_animation_path(output)
+    if len(seeds) < 2:
+        raise ConfigError(f"a walk needs at least two seeds, got {seeds}; for example --seeds 0,1.")
+    with quiet_stdout(as_json):
+        walker = _load(model, blend=blend, device=device, offline=offline)
+        walk = walker.interpolate(seeds, frames=frames, **given(**settings))
+        walk.save_animation(output, fps=fps)
+    about = {"model": model, "seeds": seeds, "frames": len(walk), "fps": fps, "output": output}
+    show(about, as_json=as_json, text=written(output))
+
+
+@click.command(
+    short_help="Find the latent of an image.",
+    epilog=examples("project runs/mine face.png --output projected", "project runs/mine face.png -o p --steps 500"),
+)
+@click.argument("model")
+@click.argument("image", type=click.Path(exists=True, dir_okay=False))
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the result.")
+@click.option("--steps", type=click.IntRange(1), help="Optimisation steps.")
+@click.option("--seed", type=click.IntRange(0), help="Start of the random numbers.")
+@device_option
+@offline_option
+@json_option
+def project(
+    model: str, image: str, output: str, device: str | None, offline: bool, as_json: bool, **settings: Any
+) -> None:
+    """Find the latent whose image is closest to IMAGE, aligned like the images MODEL was trained on."""
+    with quiet_stdout(as_json):
+        found = _load(model, device=device, offline=offline).project(image, **given(**settings))
+        _save_projection(found, Path(output))
+    about = {"model": model, "image": image, "output": output, "distance": float(found.distance)}
+    show(about, as_json=as_json, text=f"{written(output)} (distance {found.distance:.4g})")
+
+
+def _load(model: str, *, blend: float | None = None, device: str | None = None, offline: bool = False) -> Any:
+    from lowshotgan import api
+
+    system = api.load(model, **given(device=device, local_files_only=offline or None))
+    return system if blend is None else system.blend(blend)
+
+
+def _save(picture: Any, path: str) -> None:
+    """Save a PIL image, making its folder; an unknown ending is an error that lists usual ones."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        picture.save(path)
+    except ValueError as error:
+        raise ConfigError(f"cannot write {path} ({error}); use a name that ends in .png, .webp or .jpg.") from error
+
+
+def _save_projection(found: Any, folder: Path) -> None:
+    """Write what was drawn (``projection.png``) and the styles that draw it (``ws.safetensors``)."""
+    from lowshotgan.hub.tensors import write_tensors
+
+    folder.mkdir(parents=True, exist_ok=True)
+    found.image.save(folder / "projection.png")
+    write_tensors(folder / "ws.safetensors", {"ws": found.ws.detach().cpu()})

@@ -1,0 +1,79 @@
+"""Endless, resumable batches of one image set, equal for any number of processes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import positive
+from lowshotgan.data.dataset import ImageSet
+from lowshotgan.data.images import from_uint8
+
+
+class ImageBatches:
+    """Shuffled batches ``(B, 3, R, R)`` in [-1, 1] without end; every image is seen once per pass.
+
+    Small sets are repeated within a batch. The order and the flips depend on the seed and the position alone; with
+    several processes each takes every ``world_size``-th image of the same global batch.
+
+    Args:
+        images: the images to draw from.
+        batch_size: images per step over all processes.
+        flip: mirror each image with probability one half.
+        seed: start of the order.
+        rank: index of this process.
+        world_size: number of processes; ``batch_size`` must be a multiple.
+        device: where the batches are put.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        batch_size: int,
+        *,
+        flip: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.images = images
+        self.batch_size = int(positive("batch_size", batch_size))
+        self.flip = flip
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.device = torch.device(device)
+        self.position = 0
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def __iter__(self) -> "ImageBatches":
+        return self
+
+    def __next__(self) -> Tensor:
+        positions = range(self.position, self.position + self.batch_size)
+        self.position += self.batch_size
+        mine = [self._entry(position) for position in positions[self.rank :: self.world_size]]
+        batch = from_uint8(self.images.uint8([index for index, _ in mine]))
+        mirrored = torch.tensor([flipped for _, flipped in mine])
+        batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
+        return batch.to(self.device)
+
+    def _entry(self, position: int) -> tuple[int, bool]:
+        """Image index and mirroring at one position of the endless order."""
+        epoch, offset = divmod(position, len(self.images))
+        if self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            order = torch.stack([
+                torch.randperm(len(self.images), generator=generator),
+                torch.randint(2, (len(self.images),), generator=generator),
+            ])
+            self._order = (epoch, order)
+        index, mirrored = self._order[1][:, offset].tolist()
+        return index, bool(mirrored) and self.flip
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.position = int(state["position"])

@@ -1,0 +1,61 @@
+"""Losses that hold an adapted generator near its source by comparing whole batches; ``(B,)`` each."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lowshotgan.errors import ConfigError
+
+
+def relation_consistency(source: Tensor, target: Tensor) -> Tensor:
+    """KL(source || target) between "who resembles whom" in one batch (cross-domain correspondence, Ojha et al. 2021).
+
+    Args:
+        source: ``(B, ...)`` features of the frozen generator, B >= 2.
+        target: ``(B, ...)`` features of the adapted generator for the same latents.
+
+    Returns:
+        ``(B,)`` divergences in nats; zero when both batches have the same relations.
+
+    Raises:
+        ConfigError: if the shapes differ or the batch has one sample only.
+    """
+    _check_pair(source, target)
+    return F.kl_div(_relations(target), _relations(source), reduction="none", log_target=True).sum(dim=1)
+
+
+def contrast(target: Tensor, source: Tensor, *, temperature: float = 0.07) -> Tensor:
+    """InfoNCE between adapted and source features of the same latents (dual contrastive learning, Zhao et al. 2022).
+
+    Args:
+        target: ``(B, ...)`` features of the adapted generator (the anchors), B >= 2.
+        source: ``(B, ...)`` features of the frozen generator: sample i is the positive, the others are negatives.
+        temperature: divides the cosine similarities.
+
+    Returns:
+        ``(B,)`` cross entropies in nats.
+
+    Raises:
+        ConfigError: if the shapes differ or the batch has one sample only.
+    """
+    _check_pair(source, target)
+    similarity = _unit(target) @ _unit(source).T / temperature                  # (B, B)
+    return F.cross_entropy(similarity, torch.arange(len(source), device=source.device), reduction="none")
+
+
+def _relations(features: Tensor) -> Tensor:
+    unit = _unit(features)                                                       # (B, C)
+    others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    return (unit @ unit.T)[others].view(len(unit), -1).log_softmax(dim=1)        # (B, B - 1)
+
+
+def _unit(features: Tensor) -> Tensor:
+    return F.normalize(features.float().flatten(1), dim=1)
+
+
+def _check_pair(source: Tensor, target: Tensor) -> None:
+    if source.shape != target.shape or len(source) < 2:
+        raise ConfigError(
+            f"relations need two feature batches of one shape and at least two samples, got {tuple(source.shape)} and "
+            f"{tuple(target.shape)}; use a batch size of 2 or more."
+        )

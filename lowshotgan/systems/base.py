@@ -1,0 +1,174 @@
+"""What every system is: networks, a typed configuration, stages of training and ``generate()``."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import nn
+
+from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
+from lowshotgan.hub.push import push_folder
+from lowshotgan.hub.remote import ModelFiles, resolve_model
+from lowshotgan.hub.store import load_strict, read_config, read_tensors, state_digest, write_model_folder
+from lowshotgan.systems.generation import Generation
+from lowshotgan.systems.registry import VERBS, system_class
+from lowshotgan.types import PathLike, Stages
+
+
+class System(nn.Module):
+    """Base of all systems; ``create_model`` returns one.
+
+    A subclass names its ``system`` (the key in the registry), its frozen ``Config`` dataclass and its ``generator`` and
+    ``discriminator``; the first is saved as ``model.safetensors``, the second as ``discriminator.safetensors``.
+
+    Args:
+        config: constructor arguments of the networks.
+        arch: architecture name the configuration came from.
+    """
+
+    system: ClassVar[str]
+    Config: ClassVar[type[Any]]
+    generator: nn.Module
+    discriminator: nn.Module | None
+
+    def __init__(self, config: Any, *, arch: str) -> None:
+        super().__init__()
+        self.config = config
+        self.arch = arch
+        self.source_name: str | None = None
+        self.details: dict[str, Any] = {}
+
+    def generate(self, *args: Any, **options: Any) -> Generation:
+        """Make images; each system documents what it takes. Raises ``UnsupportedVerbError`` where it is not answered."""
+        raise self.unsupported("generate")
+
+    def interpolate(self, *args: Any, **options: Any) -> Generation:
+        """Images between seeds; only systems that list the verb ``interpolate`` answer it."""
+        raise self.unsupported("interpolate")
+
+    def project(self, *args: Any, **options: Any) -> Any:
+        """The latent that draws a given image; only systems that list the verb ``project`` answer it."""
+        raise self.unsupported("project")
+
+    def stages(self, *args: Any, **options: Any) -> Stages:
+        """Describe the training of the system from a set of images."""
+        raise self.unsupported("train")
+
+    def unsupported(self, verb: str) -> UnsupportedVerbError:
+        """The error for a verb this system does not answer."""
+        able = ", ".join(sorted(name for name, verbs in VERBS.items() if verb in verbs)) or "none"
+        return UnsupportedVerbError(f"{self.system} has no {verb}(). Systems that do: {able}.")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator's parameters are."""
+        return next(self.generator.parameters()).device
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the generator's tensors in float32; deltas are pinned to it."""
+        return state_digest(self.generator.state_dict())
+
+    def describe(self) -> dict[str, Any]:
+        """The content of ``config.json``: architecture, constructor arguments and where the weights came from."""
+        about = {"arch": self.arch, "system": self.system, "config": asdict(self.config)}
+        return about | ({"details": self.details} if self.details else {})
+
+    def save_pretrained(
+        self, folder: PathLike, *, discriminator: bool = True, extra_files: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write ``config.json``, ``model.safetensors`` and, if there is one, ``discriminator.safetensors``.
+
+        Args:
+            folder: made if needed.
+            discriminator: whether to save the discriminator, which fine-tuning the model needs.
+            extra_files: further files by name: text, bytes, or a path to copy.
+
+        Raises:
+            WeightsFormatError: if a weight is NaN or infinite.
+        """
+        judge = self.discriminator.state_dict() if discriminator and self.discriminator is not None else None
+        return write_model_folder(
+            folder, self.describe(), self.generator.state_dict(), discriminator=judge, extra_files=extra_files
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, name: PathLike, *, revision: str | None = None, local_files_only: bool = False
+    ) -> Self:
+        """Load a model folder, published weights (``arch.tag``) or a hub repository (``owner/name``), strictly.
+
+        Args:
+            name: where the model is.
+            revision: branch, tag or commit of a hub repository.
+            local_files_only: never ask the network.
+
+        Raises:
+            WeightsNotFoundError: with the places searched and the command that repairs it.
+            WeightsFormatError: if a file is damaged, or its tensors are not exactly the model's.
+            ConfigError: if the configuration is of another system.
+        """
+        files = resolve_model(
+            name, discriminator=True, revision=revision, local_files_only=local_files_only, bare=True
+        )
+        found: Self = load_system(files, cls, name=str(name))
+        return found
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload the model to ``owner/name`` on the Hugging Face hub in one commit and return its URL.
+
+        Options are those of ``hub.push.push_folder``: ``private``, ``create_pr``, ``revision``, ``token``,
+        ``commit_message``. An existing README is kept.
+        """
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_folder(folder, repo_id, **options)
+
+
+def load_system(files: ModelFiles, cls: type[System] | None = None, *, name: str) -> Any:
+    """Build the system a ``config.json`` describes and load its tensors strictly.
+
+    Args:
+        files: local paths of the model's files.
+        cls: class the model must be of, or ``None``/``System`` for any.
+        name: for error messages and as ``source_name`` of the result.
+    """
+    about = read_config(files.config)
+    found = system_class(about["system"])
+    if cls is not None and not issubclass(found, cls):
+        raise ConfigError(f"{name} is a {about['system']} model; load it with create_model() or {found.__name__}.")
+    model = found(make_config(found, about["config"], where=str(files.config)), arch=about["arch"])
+    load_strict(model.generator, read_tensors(files.model), what=f"{name}: {files.model.name}")
+    if files.discriminator is None:
+        model.discriminator = None
+    elif model.discriminator is not None:
+        load_strict(
+            model.discriminator, read_tensors(files.discriminator), what=f"{name}: {files.discriminator.name}"
+        )
+    model.source_name = name
+    model.details = dict(about.get("details", {}))
+    return model.eval()
+
+
+def make_config(cls: type[System], arguments: Mapping[str, Any], *, where: str | None = None) -> Any:
+    """The typed configuration of a system from plain values.
+
+    Raises:
+        WeightsFormatError: if ``where`` (a file) holds unknown or unusable arguments.
+        ConfigError: if a caller gave them.
+    """
+    known = {field.name for field in fields(cls.Config)}
+    unknown = sorted(set(arguments) - known)
+    error = WeightsFormatError if where else ConfigError
+    if unknown:
+        raise error(
+            f"{where or cls.system}: unknown argument {', '.join(unknown)}; {cls.system} takes {', '.join(sorted(known))}."
+        )
+    try:
+        return cls.Config(**arguments)
+    except (TypeError, ConfigError) as problem:
+        raise error(f"{where or cls.system}: {problem}") from problem

@@ -1,0 +1,60 @@
+"""The frozen network that compares decodings with real images while FastGAN trains."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from lowshotgan.errors import WeightsError
+from lowshotgan.losses.reconstruction import absolute_difference, feature_distance
+from lowshotgan.metrics.extractors import load_extractor
+from lowshotgan.nets.fastgan import shrink
+from lowshotgan.nets.features import FeatureNet
+
+SIDE = 64
+
+
+@dataclass(frozen=True)
+class Perceptual:
+    """Distance between images: absolute difference plus feature distance at 64 px.
+
+    Attributes:
+        name: "lsg1" or "random", for the model card.
+        maps: from ``(B, 3, 64, 64)`` in [-1, 1] to maps of several scales.
+    """
+
+    name: str
+    maps: Callable[[Tensor], Sequence[Tensor]]
+
+    def __call__(self, images: Tensor, target: Tensor) -> Tensor:
+        """``(B,)`` distances of ``images`` from ``target``, both ``(B, 3, r, r)`` in [-1, 1]; smooth in the first."""
+        with torch.no_grad():
+            wanted = self.maps(shrink(target, SIDE))
+        features = feature_distance(self.maps(shrink(images, SIDE)), wanted)
+        return absolute_difference(images, target) + features
+
+
+def load_perceptual(choice: str, device: torch.device) -> Perceptual:
+    """The distance ``choice`` names: "lsg1", "random", or "auto" for the first of them that can be had offline.
+
+    Raises:
+        WeightsNotFoundError: for "lsg1" if it is not on this disk.
+    """
+    if choice != "random":
+        try:
+            net = cast(FeatureNet, load_extractor("lsg1", device=device).net)
+            return Perceptual("lsg1", net.maps)
+        except WeightsError:
+            if choice == "lsg1":
+                raise
+    return Perceptual("random", _random_network(device).maps)
+
+
+def _random_network(device: torch.device) -> FeatureNet:
+    """The feature network with the random weights of seed 0; the caller's random state is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = FeatureNet()
+    return net.to(device).eval().requires_grad_(False)

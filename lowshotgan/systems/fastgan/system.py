@@ -1,0 +1,210 @@
+"""FastGAN as a system: generate, interpolate, train from scratch on as few as fifty images.
+
+Liu et al., "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis", ICLR 2021.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import one_of, parse_seeds, positive
+from lowshotgan.data.batches import ImageBatches
+from lowshotgan.draws import latents_from_seeds
+from lowshotgan.errors import ConfigError
+from lowshotgan.nets.batch_norm import batch_statistics, recompute_batch_norm
+from lowshotgan.nets.fastgan import Discriminator, Generator, Noise, Tanh
+from lowshotgan.systems.base import System
+from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
+from lowshotgan.systems.fastgan.perceptual import load_perceptual
+from lowshotgan.systems.fastgan.stages import source_stage
+from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.types import PathLike, Stage
+
+
+class FastGAN(System):
+    """An unconditional generator with its discriminator.
+
+    Attributes:
+        generator: the averaged generator.
+        discriminator: its discriminator, or ``None`` if the weights came without one.
+        statistics_samples: latents behind the batch-norm statistics of a trained generator.
+    """
+
+    system = "fastgan"
+    Config = FastGANConfig
+    Training = FastGANTraining
+    generator: Generator
+    discriminator: Discriminator | None
+    statistics_samples = 2000
+
+    def __init__(self, config: FastGANConfig, *, arch: str) -> None:
+        super().__init__(config, arch=arch)
+        self.generator = Generator(
+            config.resolution, z_dim=config.z_dim, width=config.generator_width, tanh=cast(Tanh, config.tanh)
+        )
+        self.discriminator = Discriminator(config.resolution, width=config.discriminator_width)
+        self._stale = False
+
+    @torch.no_grad()
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        seeds: int | str | Sequence[int] | None = None,
+        truncation: float = 1.0,
+        latents: Tensor | None = None,
+        noise: str = "const",
+        bn_mode: Literal["recomputed", "batch"] = "recomputed",
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+        **unknown: Any,
+    ) -> Generation:
+        """Make images; an image depends on its seed alone unless ``bn_mode`` is "batch".
+
+        Args:
+            n: number of images, seeds 0 to n - 1; 1 if neither ``n``, ``seeds`` nor ``latents`` is given.
+            seeds: a seed, several, or text such as ``"0,5,10-19"``.
+            truncation: multiplies the latents; below 1 gives more typical images and less variety.
+            latents: ``(N, z_dim)`` latents instead of seeds.
+            noise: "const" (the stored maps), "none", or "random" (fresh, not fixed by the seed).
+            bn_mode: "recomputed" statistics, or those of each "batch" as the original release, where an image
+                depends on its batch mates and ``batch_size`` matters.
+            batch_size: images per forward pass; 16 by default.
+            output_type: "pil", "pt" or "np"; see ``Generation.images``.
+
+        Raises:
+            ConfigError: for unusable seeds, latents or options.
+        """
+        if unknown:
+            raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+        if latents is not None and (seeds is not None or n is not None):
+            raise ConfigError("pass either latents or seeds (or n), not both.")
+        one_of("noise", noise, ("const", "none", "random"))
+        one_of("bn_mode", bn_mode, ("recomputed", "batch"))
+        used = None if latents is not None else parse_seeds(seeds, n)
+        given = latents_from_seeds(used, self.generator.z_dim) if used is not None else latents
+        assert given is not None
+        parts = given.split(int(positive("batch_size", batch_size or 16)))
+        self.settle()
+        self.generator.eval()
+        with batch_statistics(self.generator) if bn_mode == "batch" else nullcontext():
+            images = [self._draw(part * truncation, cast(Noise, noise)) for part in parts]
+        return Generation(torch.cat(images), used, given.cpu(), output_type)
+
+    def interpolate(
+        self,
+        seeds: int | str | Sequence[int],
+        *,
+        frames: int = 60,
+        truncation: float = 1.0,
+        loop: bool = True,
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+    ) -> Generation:
+        """Walk through the latents of ``seeds`` along great circles, in equal steps.
+
+        Args:
+            seeds: two or more.
+            frames: images in all.
+            truncation: as in ``generate``.
+            loop: return to the first seed at the end, so that an animation repeats without a jump.
+            batch_size: images per forward pass.
+            output_type: as in ``generate``.
+
+        Raises:
+            ConfigError: for fewer than two seeds.
+        """
+        stops = parse_seeds(seeds)
+        if len(stops) < 2:
+            raise ConfigError(f"interpolate needs at least two seeds, got {stops}; for example seeds='0-3'.")
+        latents = latents_from_seeds(stops, self.generator.z_dim)
+        path = torch.cat([latents, latents[:1]]) if loop else latents
+        count = int(positive("frames", frames))
+        places = torch.arange(count) * ((len(path) - 1) / max(count if loop else count - 1, 1))
+        left = places.floor().long().clamp(max=len(path) - 2)
+        walk = slerp(path[left], path[left + 1], (places - left)[:, None])
+        return self.generate(latents=walk, truncation=truncation, batch_size=batch_size, output_type=output_type)
+
+    def stages(
+        self,
+        images: Any,
+        training: FastGANTraining | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        preview_seeds: Sequence[int] = range(64),
+    ) -> Iterator[Stage]:
+        """Training from scratch: one stage; afterwards ``generator`` holds the average.
+
+        Args:
+            images: an ``ImageSet`` at the model's resolution.
+            training: settings; the paper's by default.
+            seed: of the order of images.
+            rank: of this process.
+            world_size: number of processes; each normalises over its own share of the batch.
+            preview_seeds: drawn after some steps for the run folder.
+
+        Raises:
+            ConfigError: if the model came without its discriminator.
+        """
+        training = training or FastGANTraining()
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
+        perceptual = load_perceptual(training.perceptual, self.device)
+        self.details["reconstruction_features"] = perceptual.name
+        batches = ImageBatches(
+            images,
+            training.batch_size,
+            flip=training.flip,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            device=self.device,
+        )
+        averaged, live = self.generator, copy.deepcopy(self.generator).train()
+        averaged.eval().requires_grad_(False)
+        self.discriminator.train()
+        self._stale = True
+        yield source_stage(
+            live,
+            averaged,
+            self.discriminator,
+            batches,
+            training,
+            perceptual=perceptual,
+            on_step=self._mark_stale,
+            preview_seeds=preview_seeds,
+        )
+
+    def settle(self) -> None:
+        """Recompute the batch-norm statistics if the averaged weights have moved since the last time."""
+        if self._stale:
+            recompute_batch_norm(self.generator, z_dim=self.generator.z_dim, samples=self.statistics_samples)
+            self._stale = False
+
+    def save_pretrained(
+        self, folder: PathLike, *, discriminator: bool = True, extra_files: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write the model folder (see ``System.save_pretrained``), with statistics that belong to the weights."""
+        self.settle()
+        return super().save_pretrained(folder, discriminator=discriminator, extra_files=extra_files)
+
+    def _mark_stale(self, step: int, log: dict[str, float]) -> None:
+        self._stale = True
+
+    def _draw(self, latents: Tensor, noise: Noise) -> Tensor:
+        image = self.generator(latents.to(self.device, torch.float32), noise=noise)
+        return cast(Tensor, image).float().cpu()
+
+
+def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Spherical interpolation between latents ``(N, D)``; ``share (N, 1)`` from 0 to 1."""
+    cosine = torch.cosine_similarity(start, end, dim=1)[:, None].clamp(-0.9995, 0.9995)
+    angle = cosine.acos()
+    return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / angle.sin()

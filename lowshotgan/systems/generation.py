@@ -1,0 +1,71 @@
+"""What ``generate()`` returns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from lowshotgan.checks import one_of
+from lowshotgan.data.images import image_grid, to_pil
+
+OutputType = Literal["pil", "pt", "np"]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Generated images with what made them.
+
+    Attributes:
+        tensor: ``(N, 3, H, W)`` float32 on the CPU in [-1, 1].
+        seeds: the seed of each image, or ``None`` for images made from given latents.
+        latents: ``(N, ...)`` what the images were made from, on the CPU.
+        output_type: the form of ``images``.
+    """
+
+    tensor: Tensor
+    seeds: Sequence[int] | None
+    latents: Tensor
+    output_type: OutputType = "pil"
+
+    @property
+    def images(self) -> Any:
+        """A list of PIL images ("pil"), or values in [0, 1]: ``(N, 3, H, W)`` tensor ("pt"), ``(N, H, W, 3)`` array
+        ("np")."""
+        one_of("output_type", self.output_type, ("pil", "pt", "np"))
+        if self.output_type == "pil":
+            return to_pil(self.tensor)
+        unit = self.tensor.clamp(-1, 1) * 0.5 + 0.5
+        return unit if self.output_type == "pt" else np.ascontiguousarray(unit.permute(0, 2, 3, 1).numpy())
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def grid(self, columns: int | None = None) -> Image.Image:
+        """All images in one picture, nearly square unless ``columns`` is given."""
+        return image_grid(self.tensor, columns)
+
+    def save(self, folder: str | Path, *, prefix: str = "seed") -> list[Path]:
+        """Write one PNG per image, named by seed (or position), and return the paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = self.seeds if self.seeds is not None else range(len(self))
+        paths = []
+        for number, image in zip(numbers, to_pil(self.tensor), strict=True):
+            paths.append(folder / f"{prefix}{number:06d}.png")
+            image.save(paths[-1])
+        return paths
+
+    def save_animation(self, path: str | Path, *, fps: float = 20.0) -> Path:
+        """Write the images as frames of a looping ``.gif`` or ``.webp``, or an ``.mp4`` (extra ``video``).
+
+        Raises:
+            ConfigError: for another suffix.
+            MissingExtraError: for ``.mp4`` without the ``video`` extra.
+        """
+        from lowshotgan.data.animation import write_animation
+
+        return write_animation(to_pil(self.tensor), Path(path), fps=fps)

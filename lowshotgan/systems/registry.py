@@ -1,0 +1,57 @@
+"""The literal tables of systems and architectures. Importing this file imports no torch."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lowshotgan.checks import one_of
+
+if TYPE_CHECKING:
+    from lowshotgan.systems.base import System
+
+SYSTEMS: dict[str, str] = {
+    "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
+    "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
+}
+"""System name -> the class that implements it."""
+
+VERBS: dict[str, frozenset[str]] = {
+    "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
+    "fastgan": frozenset({"generate", "interpolate", "train"}),
+}
+"""System name -> what its models answer."""
+
+_COMPACT = {"z_dim": 256, "w_dim": 256, "mapping_layers": 4}
+_CONFIG_F = {"z_dim": 512, "w_dim": 512, "mapping_layers": 8, "channel_base": 32768, "channel_max": 512}
+
+ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "stylegan2_32": ("stylegan2", {"resolution": 32, "channel_base": 1536, "channel_max": 96, **_COMPACT}),
+    "stylegan2_64": ("stylegan2", {"resolution": 64, "channel_base": 1536, "channel_max": 96, **_COMPACT}),
+    "stylegan2_64_xs": ("stylegan2", {"resolution": 64, "channel_base": 2048, "channel_max": 64, **_COMPACT}),
+    "stylegan2_64_s": ("stylegan2", {"resolution": 64, "channel_base": 4096, "channel_max": 128, **_COMPACT}),
+    "stylegan2_128": ("stylegan2", {"resolution": 128, "channel_base": 4096, "channel_max": 128, **_COMPACT}),
+    "stylegan2_256": ("stylegan2", {"resolution": 256, **_CONFIG_F}),
+    "stylegan2_512": ("stylegan2", {"resolution": 512, **_CONFIG_F}),
+    "stylegan2_1024": ("stylegan2", {"resolution": 1024, **_CONFIG_F}),
+    "fastgan_64": ("fastgan", {"resolution": 64}),
+    "fastgan_128": ("fastgan", {"resolution": 128}),
+    "fastgan_256": ("fastgan", {"resolution": 256}),
+    "fastgan_512": ("fastgan", {"resolution": 512}),
+    "fastgan_1024": ("fastgan", {"resolution": 1024}),
+}
+"""Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
+
+DEFAULT_MODEL = "stylegan2_64.avatars_v1"
+"""What ``lowshotgan finetune`` starts from unless told otherwise."""
+
+
+def system_class(name: str) -> "type[System]":
+    """The class of a system by name.
+
+    Raises:
+        ConfigError: if there is no such system; the message names the closest one.
+    """
+    one_of("system", name, SYSTEMS)
+    module, _, attribute = SYSTEMS[name].partition(":")
+    found: type[System] = getattr(import_module(module), attribute)
+    return found

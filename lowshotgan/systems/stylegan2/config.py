@@ -1,0 +1,72 @@
+"""Configuration of StyleGAN2 and of its training from scratch."""
+
+from dataclasses import dataclass
+
+from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StyleGAN2Config:
+    """Constructor arguments of the networks; see ``nets.stylegan2``. Defaults are config-F of the paper."""
+
+    resolution: int = 256
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8
+    channel_base: int = 32768
+    channel_max: int = 512
+    modulation: str = "shared"
+
+    def __post_init__(self) -> None:
+        power_of_two("resolution", self.resolution, low=8)
+        for name in ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"):
+            value = getattr(self, name)
+            positive(name, value)
+            if not isinstance(value, int):
+                raise ConfigError(f"{name} must be a whole number, got {value!r}.")
+        if self.channel_base < self.resolution:
+            raise ConfigError(f"channel_base ({self.channel_base}) must be at least the resolution ({self.resolution}).")
+        one_of("modulation", self.modulation, ("shared", "grouped"))
+
+
+@dataclass(frozen=True)
+class SourceTraining:
+    """How StyleGAN2 is trained on a large set (Karras et al. 2020, section 4 and appendix B).
+
+    Attributes:
+        steps: optimiser steps of the discriminator and of the generator.
+        batch_size: images per step over all processes.
+        lr: Adam's learning rate of both networks.
+        r1_gamma: weight of the gradient penalty; 0 turns it off.
+        r1_every: steps between penalties.
+        path_weight: weight of path-length regularisation, on every fourth step; 0 turns it off.
+        mixing: probability that a sample mixes two styles.
+        flip: mirror images at random.
+        ada_target: target of adaptive discriminator augmentation (Karras et al., NeurIPS 2020); 0 turns it off.
+        warm_up_steps: steps of variational warm-up before the networks compete (``warm_up.py``); 0 for none.
+        ema_half_life: of the averaged generator, in steps.
+        ema_rampup: the half-life is at most this share of the steps done.
+    """
+
+    steps: int = 200_000
+    batch_size: int = 16
+    lr: float = 2e-3
+    r1_gamma: float = 10.0
+    r1_every: int = 16
+    path_weight: float = 2.0
+    mixing: float = 0.9
+    flip: bool = True
+    ada_target: float = 0.0
+    warm_up_steps: int = 0
+    ema_half_life: float = 600.0
+    ema_rampup: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.warm_up_steps < 0:
+            raise ConfigError(f"warm_up_steps must be 0 or more, got {self.warm_up_steps!r}.")
+        for name in ("steps", "batch_size", "lr", "r1_every", "ema_half_life", "ema_rampup"):
+            positive(name, getattr(self, name))
+        for name in ("r1_gamma", "path_weight", "mixing", "ada_target"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")

@@ -1,0 +1,172 @@
+"""Training StyleGAN2 from scratch as one stage of the loop (Karras et al., CVPR 2020).
+
+    discriminator -> discriminator_r1 (every 16th step) -> generator -> generator_path (every 4th step)
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.draws import latents_from_seeds
+from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
+from lowshotgan.losses.penalties import path_lengths, r1
+from lowshotgan.nets.stylegan2 import Discriminator, Generator
+from lowshotgan.systems.stylegan2.config import SourceTraining
+from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage, Stateful
+
+PATH_EVERY = 4
+
+
+def source_stage(
+    generator: Generator,
+    averaged: Generator,
+    discriminator: Discriminator,
+    batches: Batches,
+    training: SourceTraining,
+    *,
+    preview_seeds: Sequence[int] = range(64),
+) -> Stage:
+    """One stage that trains ``generator`` and ``discriminator``; ``averaged`` becomes the model to keep."""
+    losses = SourceLosses(generator, discriminator, training)
+    augment = losses.augment
+    return Stage(
+        name="source",
+        steps=training.steps,
+        batches=batches,
+        groups={
+            "generator": _group(generator, training.lr, PATH_EVERY if training.path_weight else 0),
+            "discriminator": _group(discriminator, training.lr, training.r1_every if training.r1_gamma else 0),
+        },
+        phases=_phases(losses, training),
+        modules={"generator": generator, "discriminator": discriminator},
+        averages={"generator": (generator, averaged)},
+        ema_half_life=training.ema_half_life,
+        ema_rampup=training.ema_rampup,
+        state={"path_mean": losses.path_mean} | ({"augment": augment} if isinstance(augment, Stateful) else {}),
+        on_step=[augment.on_step] if hasattr(augment, "on_step") else [],
+        preview=preview_of(averaged, preview_seeds),
+    )
+
+
+class SourceLosses:
+    """The loss terms of one step; each method maps a batch to named ``(B,)`` values."""
+
+    def __init__(self, generator: Generator, discriminator: Discriminator, training: SourceTraining) -> None:
+        self.generator = generator
+        self.discriminator = discriminator
+        self.mixing = training.mixing
+        self.augment: Any = None
+        self.path_mean = RunningMean()
+
+    def discriminator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Adversarial loss of the discriminator."""
+        with torch.no_grad():
+            fake, _ = self.draw(batch, len(batch.images))
+        real_logits = self.judge(batch.images, batch)
+        if self.augment is not None:
+            self.augment.observe(real_logits)
+        return {"adversarial": logistic_discriminator(real_logits, self.judge(fake, batch))}
+
+    def r1_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Half the squared gradient norm at real images, to be weighted by gamma."""
+        return {"r1": 0.5 * r1(lambda images: self.judge(images, batch), batch.images)}
+
+    def generator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Adversarial loss of the generator; also tracks the average style."""
+        fake, ws = self.draw(batch, len(batch.images))
+        self.generator.mapping.track(ws[:, 0].detach())
+        return {"adversarial": logistic_generator(self.judge(fake, batch))}
+
+    def path_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Squared distance of path lengths from their running mean, on half a batch."""
+        images, ws = self.draw(batch, max(len(batch.images) // 2, 1))
+        lengths = path_lengths(images, ws, batch.draws.normal(len(images), *images.shape[1:]))
+        return {"path": (lengths - self.path_mean.update(lengths)).square()}
+
+    def judge(self, images: Tensor, batch: Batch) -> Tensor:
+        """Logits ``(B, 1)`` of augmented images."""
+        seen = images if self.augment is None else self.augment(images, batch.draws)
+        logits = self.discriminator(seen)
+        assert isinstance(logits, Tensor)
+        return logits
+
+    def draw(self, batch: Batch, count: int) -> tuple[Tensor, Tensor]:
+        """``(count, 3, R, R)`` images and their ``(count, L, w_dim)`` styles, some mixed from two latents."""
+        generator, draws = self.generator, batch.draws
+        ws = generator.broadcast(generator.mapping(draws.normal(count, generator.z_dim)))
+        if self.mixing:
+            other = generator.broadcast(generator.mapping(draws.normal(count, generator.z_dim)))
+            ws = mix_styles(ws, other, mixed=draws.uniform(count) < self.mixing, cut=draws.uniform(count))
+        images = generator.synthesis(ws, noise=generator.synthesis.draw_noise(count, draws))
+        return images, ws
+
+
+def mix_styles(ws: Tensor, other: Tensor, *, mixed: Tensor, cut: Tensor) -> Tensor:
+    """Style mixing: from a random layer on, the chosen samples use the other styles.
+
+    Args:
+        ws: ``(B, L, w_dim)`` styles.
+        other: same shape.
+        mixed: ``(B,)`` bool, which samples mix.
+        cut: ``(B,)`` in [0, 1), where; scaled to layers 1 to L - 1.
+    """
+    layers = ws.shape[1]
+    first = (1 + (cut * (layers - 1)).floor())[:, None, None]                     # (B, 1, 1)
+    swapped = torch.arange(layers, device=ws.device)[None, :, None] >= first      # (B, L, 1)
+    return torch.where(swapped & mixed[:, None, None], other, ws)
+
+
+class RunningMean:
+    """Exponential mean of path lengths (decay 0.99), carried in checkpoints."""
+
+    def __init__(self) -> None:
+        self.value = torch.zeros([])
+
+    def update(self, values: Tensor) -> Tensor:
+        """Take in ``values (B,)`` and return the new mean, without gradient."""
+        self.value = self.value.to(values.device).lerp(values.detach().mean(), 0.01)
+        return self.value
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.value = state["value"]
+
+
+def average_of(network: Generator) -> Generator:
+    """A frozen copy that will hold the moving average."""
+    return copy.deepcopy(network).eval().requires_grad_(False)
+
+
+def _phases(losses: SourceLosses, training: SourceTraining) -> list[Phase]:
+    phases = [Phase("discriminator", "discriminator", losses.discriminator_terms, {"adversarial": 1.0})]
+    if training.r1_gamma:
+        weights = {"r1": training.r1_gamma}
+        phases.append(
+            Phase("discriminator_r1", "discriminator", losses.r1_terms, weights, every=training.r1_every, fp32=True)
+        )
+    phases.append(Phase("generator", "generator", losses.generator_terms, {"adversarial": 1.0}))
+    if training.path_weight:
+        weights = {"path": training.path_weight}
+        phases.append(Phase("generator_path", "generator", losses.path_terms, weights, every=PATH_EVERY, fp32=True))
+    return phases
+
+
+def _group(network: nn.Module, lr: float, lazy_every: int) -> ParamGroup:
+    return ParamGroup(list(network.parameters()), lr=lr, betas=(0.0, 0.99), lazy_every=lazy_every)
+
+
+def preview_of(averaged: Generator, seeds: Sequence[int]) -> Callable[[], Tensor]:
+    """A function that draws ``seeds`` with the averaged generator."""
+    latents = latents_from_seeds(list(seeds), averaged.z_dim)
+
+    @torch.no_grad()
+    def draw() -> Tensor:
+        device = next(averaged.parameters()).device
+        return torch.cat([averaged(part.to(device)).cpu() for part in latents.split(16)])
+
+    return draw

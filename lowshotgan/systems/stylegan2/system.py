@@ -1,0 +1,284 @@
+"""StyleGAN2 as a system: generate, interpolate, project, train from scratch, adapt to K images.
+
+Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import parse_seeds, positive
+from lowshotgan.data.batches import ImageBatches
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8
+from lowshotgan.draws import latents_from_seeds
+from lowshotgan.errors import ConfigError, DeltaError
+from lowshotgan.finetune.adapted import AdaptedGenerator
+from lowshotgan.finetune.recipe import parse_trainables
+from lowshotgan.hub.store import read_delta, state_digest, write_delta
+from lowshotgan.nets.stylegan2 import Discriminator, Generator, Noise
+from lowshotgan.systems.base import System
+from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.stylegan2.config import SourceTraining, StyleGAN2Config
+from lowshotgan.systems.stylegan2.projection import Projection, project_image
+from lowshotgan.systems.stylegan2.stages import average_of, preview_of, source_stage
+from lowshotgan.systems.stylegan2.warm_up import warm_up_stage
+from lowshotgan.types import PathLike, Stage
+
+
+class StyleGAN2(System):
+    """An unconditional generator with its discriminator.
+
+    Attributes:
+        generator: the averaged generator.
+        discriminator: its discriminator, or ``None`` if the weights came without one.
+    """
+
+    system = "stylegan2"
+    Config = StyleGAN2Config
+    Training = SourceTraining
+    generator: Generator
+    discriminator: Discriminator | None
+
+    def __init__(self, config: StyleGAN2Config, *, arch: str) -> None:
+        super().__init__(config, arch=arch)
+        self.generator = Generator(
+            config.resolution,
+            z_dim=config.z_dim,
+            w_dim=config.w_dim,
+            mapping_layers=config.mapping_layers,
+            channel_base=config.channel_base,
+            channel_max=config.channel_max,
+            modulation="grouped" if config.modulation == "grouped" else "shared",
+        )
+        self.discriminator = Discriminator(
+            config.resolution, channel_base=config.channel_base, channel_max=config.channel_max
+        )
+        self._adapted: tuple[AdaptedGenerator, ...] = ()
+
+    @classmethod
+    def from_adapted(cls, adapted: AdaptedGenerator, *, like: "StyleGAN2") -> "StyleGAN2":
+        """A model with ``adapted`` merged into a plain generator; configuration and discriminator are ``like``'s."""
+        model = cls(like.config, arch=like.arch)
+        model.generator = adapted.merge().requires_grad_(False)
+        model.discriminator = copy.deepcopy(like.discriminator)
+        model.source_name = like.source_name
+        model._adapted = (adapted,)
+        return model.eval()
+
+    @property
+    def adapted(self) -> AdaptedGenerator | None:
+        """The frozen base with the trained tensors, for a fine-tuned model whose base is at hand."""
+        return self._adapted[0] if self._adapted else None
+
+    def blend(self, strength: float) -> "StyleGAN2":
+        """A model on the line from the base (0) to this fine-tuned model (1); beyond 1 exaggerates.
+
+        Raises:
+            DeltaError: if this model was not fine-tuned, or was loaded without its delta.
+        """
+        adapted = self._need_adapted("blend")
+        blended = copy.deepcopy(self)
+        blended.generator = adapted.merge(strength=strength).requires_grad_(False)
+        return blended
+
+    def save_delta(self, path: PathLike) -> Path:
+        """Save only what fine-tuning trained, pinned to the hash of the base; often a few kilobytes.
+
+        Args:
+            path: a folder, or a file ending in ``.safetensors``; ``load()`` and ``from_delta`` read both.
+
+        Raises:
+            DeltaError: if this model was not fine-tuned, or was loaded without its delta.
+        """
+        adapted = self._need_adapted("save_delta")
+        trained = [part.to_dict() for part in adapted.trainables]
+        about = {"arch": self.arch, "config": asdict(self.config), "trainable": trained}
+        digest = state_digest(adapted.source.state_dict())
+        return write_delta(path, adapted.delta(), base_digest=digest, base=self.source_name, config=about)
+
+    def apply_delta(self, path: PathLike) -> "StyleGAN2":
+        """This base model with a delta applied.
+
+        Raises:
+            DeltaError: if the delta was trained on other weights than these, or does not fit.
+        """
+        delta = read_delta(path, base_digest=self.digest)
+        adapted = AdaptedGenerator(copy.deepcopy(self.generator), parse_trainables(delta.config["trainable"]))
+        adapted.load_delta(delta.tensors)
+        return StyleGAN2.from_adapted(adapted, like=self)
+
+    def save_pretrained(
+        self, folder: PathLike, *, discriminator: bool = True, extra_files: Mapping[str, Any] | None = None
+    ) -> Path:
+        """As ``System.save_pretrained``; a fine-tuned model also leaves its delta, so that it can be blended later."""
+        written = super().save_pretrained(folder, discriminator=discriminator, extra_files=extra_files)
+        if self.adapted is not None:
+            self.save_delta(written)
+        return written
+
+    def _need_adapted(self, verb: str) -> AdaptedGenerator:
+        if self.adapted is None:
+            raise DeltaError(
+                f"{verb}() needs a fine-tuned model with its base at hand: the result of finetune(), or a run folder "
+                "loaded with load()."
+            )
+        return self.adapted
+
+    @torch.no_grad()
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        seeds: int | str | Sequence[int] | None = None,
+        truncation: float = 1.0,
+        latents: Tensor | None = None,
+        noise: Literal["const", "none", "random"] = "const",
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+        **unknown: Any,
+    ) -> Generation:
+        """Make images; an image depends on its seed alone, not on the others of the call.
+
+        Args:
+            n: number of images, seeds 0 to n - 1; 1 if neither ``n``, ``seeds`` nor ``latents`` is given.
+            seeds: a seed, several, or text such as ``"0,5,10-19"``.
+            truncation: 1 for the full variety; towards 0 every image nears the average one.
+            latents: ``(N, z_dim)`` latents z, or ``(N, L, w_dim)`` styles, instead of seeds.
+            noise: "const" (the stored maps), "none", or "random" (fresh, not fixed by the seed).
+            batch_size: images per forward pass; 16 by default.
+            output_type: "pil", "pt" or "np"; see ``Generation.images``.
+
+        Raises:
+            ConfigError: for unusable seeds, latents or options.
+        """
+        if unknown:
+            raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+        if latents is not None and (seeds is not None or n is not None):
+            raise ConfigError("pass either latents or seeds (or n), not both.")
+        used = None if latents is not None else parse_seeds(seeds, n)
+        given = latents_from_seeds(used, self.generator.z_dim) if used is not None else latents
+        assert given is not None
+        images = [
+            self._draw(part, truncation, noise) for part in given.split(int(positive("batch_size", batch_size or 16)))
+        ]
+        return Generation(torch.cat(images), used, given.cpu(), output_type)
+
+    @torch.no_grad()
+    def interpolate(
+        self,
+        seeds: int | str | Sequence[int],
+        *,
+        frames: int = 60,
+        truncation: float = 0.8,
+        loop: bool = True,
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+    ) -> Generation:
+        """Walk through the styles of ``seeds`` in equal steps.
+
+        Args:
+            seeds: two or more.
+            frames: images in all.
+            truncation: as in ``generate``.
+            loop: return to the first seed at the end, so that an animation repeats without a jump.
+            batch_size: images per forward pass.
+            output_type: as in ``generate``.
+
+        Raises:
+            ConfigError: for fewer than two seeds.
+        """
+        stops = parse_seeds(seeds)
+        if len(stops) < 2:
+            raise ConfigError(f"interpolate needs at least two seeds, got {stops}; for example seeds='0-3'.")
+        latents = latents_from_seeds(stops, self.generator.z_dim).to(self.device)
+        ws = self.generator.truncate(self.generator.mapping(latents), truncation)
+        path = torch.cat([ws, ws[:1]]) if loop else ws
+        count = int(positive("frames", frames))
+        places = torch.arange(count, device=ws.device) * ((len(path) - 1) / max(count if loop else count - 1, 1))
+        left = places.floor().long().clamp(max=len(path) - 2)
+        walk = torch.lerp(path[left], path[left + 1], (places - left)[:, None])
+        return self.generate(
+            latents=self.generator.broadcast(walk).cpu(), batch_size=batch_size, output_type=output_type
+        )
+
+    def project(self, image: Any, *, steps: int = 300, seed: int = 0, progress: bool = False) -> Projection:
+        """Find styles that redraw ``image`` (a path or a PIL image).
+
+        Args:
+            image: cropped and resized to the model's resolution.
+            steps: optimisation steps; the remaining distance is reported.
+            seed: of the noise that explores the styles.
+            progress: show a progress bar.
+
+        Raises:
+            ImageInputError: if the image cannot be read.
+        """
+        pixels = load_images([image], resolution=self.config.resolution).uint8()
+        return project_image(self.generator, from_uint8(pixels).to(self.device), steps=steps, seed=seed, progress=progress)
+
+    def stages(
+        self,
+        images: Any,
+        training: SourceTraining | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        preview_seeds: Sequence[int] = range(64),
+    ) -> Iterator[Stage]:
+        """Training from scratch: an optional warm-up and the adversarial stage; afterwards ``generator`` holds the average.
+
+        Args:
+            images: an ``ImageSet`` at the model's resolution.
+            training: settings; the paper's by default.
+            seed: of the order of images.
+            rank: of this process.
+            world_size: number of processes.
+            preview_seeds: drawn after some steps for the run folder.
+        """
+        training = training or SourceTraining()
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
+        batches = ImageBatches(
+            images,
+            training.batch_size,
+            flip=training.flip,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            device=self.device,
+        )
+        averaged, live = self.generator, average_of(self.generator).train()
+        if training.warm_up_steps:
+            yield warm_up_stage(
+                live,
+                averaged,
+                self.discriminator,
+                batches,
+                steps=training.warm_up_steps,
+                lr=training.lr,
+                preview=preview_of(averaged, preview_seeds),
+            )
+        yield source_stage(live, averaged, self.discriminator, batches, training, preview_seeds=preview_seeds)
+
+    def _draw(self, latents: Tensor, truncation: float, noise: Noise) -> Tensor:
+        generator = self.generator
+        latents = latents.to(self.device, torch.float32)
+        if latents.ndim == 2 and latents.shape[1] == generator.z_dim:
+            ws = generator.broadcast(generator.truncate(generator.mapping(latents), truncation))
+        elif latents.ndim == 3 and latents.shape[1:] == (generator.num_ws, generator.w_dim):
+            ws = generator.truncate(latents, truncation)
+        else:
+            raise ConfigError(
+                f"latents must be (N, {generator.z_dim}) or (N, {generator.num_ws}, {generator.w_dim}), "
+                f"got {tuple(latents.shape)}."
+            )
+        image = generator.synthesis(ws, noise=noise)
+        assert isinstance(image, Tensor)
+        return image.float().cpu()

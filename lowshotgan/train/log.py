@@ -1,0 +1,157 @@
+"""Hooks that tell how a training goes: JSONL log, TensorBoard, progress bar, preview pictures."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lowshotgan.data.images import image_grid
+from lowshotgan.errors import MissingExtraError
+from lowshotgan.train.loop import Moment
+
+LOG = "log.jsonl"
+
+
+class JsonLog:
+    """Append a line of loss means to ``log.jsonl`` every few steps.
+
+    After a resumption, lines of steps that will be repeated are dropped, so each step appears once.
+
+    Args:
+        folder: the run folder.
+        every: steps between lines; each line holds the mean of each term since the last one.
+    """
+
+    name = "log"
+
+    def __init__(self, folder: Path, *, every: int = 10) -> None:
+        self.path = folder / LOG
+        self.every = every
+        self._sums: dict[str, tuple[float, int]] = {}
+        self._resumed_at: tuple[str, int] | None = None
+        self._begun = False
+
+    def __call__(self, moment: Moment) -> None:
+        if not self._begun:
+            self._begin()
+        for name, value in moment.values.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
+        if moment.step % self.every and not moment.last:
+            return
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        line = {"stage": moment.stage.name, "step": moment.step, "seconds": round(moment.seconds, 3), **means}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self._sums = {}
+        self._resumed_at = (moment.stage.name, moment.step)
+
+    def state_dict(self) -> dict[str, Any]:
+        last = self._resumed_at
+        return {"sums": {k: list(v) for k, v in self._sums.items()}, "last": list(last) if last else None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._sums = {name: (total, count) for name, (total, count) in state["sums"].items()}
+        self._resumed_at = tuple(state["last"]) if state["last"] else None
+
+    def _begin(self) -> None:
+        """Keep the lines up to the checkpoint this run continues; a new run starts a new log."""
+        self._begun = True
+        kept = []
+        if self._resumed_at is not None and self.path.exists():
+            for line in read_log(self.path):
+                kept.append(json.dumps(line) + "\n")
+                if (line["stage"], line["step"]) == self._resumed_at:
+                    break
+        self.path.write_text("".join(kept), encoding="utf-8")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log; a last line cut short by a kill is left out."""
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+class TensorBoardLog:
+    """Write loss terms for TensorBoard; needs the ``tracking`` extra."""
+
+    def __init__(self, folder: Path, *, every: int = 10) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingExtraError('TensorBoard logs need: pip install "lowshotgan[tracking]".') from error
+        self.writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self.every = every
+
+    def __call__(self, moment: Moment) -> None:
+        if moment.step % self.every == 0 or moment.last:
+            for name, value in moment.values.items():
+                self.writer.add_scalar(f"{moment.stage.name}/{name}", value, moment.step)
+            self.writer.flush()
+
+
+class ProgressBar:
+    """A bar with the time left, by steps or, with a budget, by time."""
+
+    def __init__(self, *, budget: float | None = None) -> None:
+        self.budget = budget
+        self._bar: tqdm[Any] | None = None
+        self._stage = ""
+
+    def __call__(self, moment: Moment) -> None:
+        if self._bar is None or self._stage != moment.stage.name:
+            self._open(moment)
+        assert self._bar is not None
+        self._bar.n = round(moment.progress * 1000)
+        if moment.step % 10 == 0 or moment.last:
+            self._bar.set_postfix_str(f"step {moment.step}, {_clock(self._left(moment))} left", refresh=True)
+        if moment.last:
+            self._bar.close()
+            self._bar = None
+
+    def _open(self, moment: Moment) -> None:
+        self._stage = moment.stage.name
+        layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {postfix}"
+        self._bar = tqdm(total=1000, desc=self._stage, bar_format=layout, file=sys.stderr, leave=True)
+
+    def _left(self, moment: Moment) -> float:
+        by_steps = moment.seconds / max(moment.step, 1) * (moment.stage.steps - moment.step)
+        return by_steps if self.budget is None else max(0.0, min(by_steps, self.budget - moment.seconds))
+
+
+class Previews:
+    """Write fixed-seed grids ``previews/<stage>-<step>.png`` at steps 1, 2, 5, 10, 20, 50 ... and the last."""
+
+    def __init__(self, folder: Path, *, first: int = 100, at_most: int = 5000) -> None:
+        self.folder = folder / "previews"
+        self.first = first
+        self.at_most = at_most
+
+    def __call__(self, moment: Moment) -> None:
+        if moment.stage.preview is None or not (moment.last or self.is_due(moment.step)):
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        image_grid(moment.stage.preview()).save(self.folder / f"{moment.stage.name}-{moment.step:06d}.png")
+
+    def is_due(self, step: int) -> bool:
+        """Whether a grid is drawn after ``step`` steps."""
+        if step < self.first:
+            return False
+        return step % self.at_most == 0 or (step < self.at_most and step in _round_steps(self.at_most))
+
+
+def _round_steps(limit: int) -> set[int]:
+    return {digit * 10**power for power in range(6) for digit in (1, 2, 5) if digit * 10**power < limit}
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

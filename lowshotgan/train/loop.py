@@ -1,0 +1,426 @@
+"""The one training loop: runs stages, and is the only file that steps an optimiser.
+
+A stage says what is updated from which loss terms (``types.Stage``, ``types.Phase``); this file adds what every
+training needs: gradient sanity, accumulation, averages, several processes, precision, checkpoints, a budget and a
+clean stop. It knows no system and no method.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.checks import one_of, positive
+from lowshotgan.draws import Draws
+from lowshotgan.errors import CheckpointError, ConfigError, DivergenceError
+from lowshotgan.train.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from lowshotgan.train.ema import update_average
+from lowshotgan.train.machine import Machine
+from lowshotgan.train.optimizers import make_adam
+from lowshotgan.train.precision import choose_precision
+from lowshotgan.types import Batch, Phase, Stage, Stateful
+
+MAX_NONFINITE_STEPS = 50
+Stopped = Literal["finished", "budget", "interrupted"]
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How to run stages, whatever they train.
+
+    Attributes:
+        seed: start of every random stream.
+        precision: "auto" (measured), "fp32" or "bf16".
+        accumulate: micro-batches per step; gradients are averaged over them.
+        budget: seconds of training over all resumptions, or ``None`` for no limit.
+        checkpoint_seconds: wall-clock time between checkpoints.
+        checkpoint_steps: also write one after every so many steps.
+        resume: "auto" continues a checkpoint if there is one, "never" starts again, "must" insists on one.
+        identity: digest of the resolved configuration; a checkpoint of another one is refused.
+    """
+
+    seed: int = 0
+    precision: str = "auto"
+    accumulate: int = 1
+    budget: float | None = None
+    checkpoint_seconds: float = 120.0
+    checkpoint_steps: int | None = None
+    resume: str = "auto"
+    identity: str = ""
+
+    def __post_init__(self) -> None:
+        one_of("resume", self.resume, ("auto", "never", "must"))
+        one_of("precision", self.precision, ("auto", "fp32", "bf16"))
+        positive("accumulate", self.accumulate)
+        if self.budget is not None:
+            positive("budget", self.budget)
+
+
+@dataclass
+class Moment:
+    """The state a hook sees after a step.
+
+    Attributes:
+        stage: the running stage.
+        step: steps done in it.
+        seconds: training time so far, over all resumptions.
+        progress: share of the stage done, in [0, 1].
+        values: mean of each logged loss term in this step.
+        last: whether this is the last step of the stage.
+    """
+
+    stage: Stage
+    step: int
+    seconds: float
+    progress: float
+    values: dict[str, float]
+    last: bool = False
+
+
+class Hook(Protocol):
+    """Something done after each step, in the main process only; it must not change what is trained.
+
+    A hook that is also ``Stateful`` and has a ``name`` is carried in checkpoints.
+    """
+
+    def __call__(self, moment: Moment) -> None: ...
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training ended.
+
+    Attributes:
+        stopped: "finished" (all steps done), "budget" or "interrupted" (a checkpoint was written).
+        steps: steps done in the last stage.
+        seconds: training time over all resumptions.
+        nonfinite: gradient values that were NaN or infinite and were replaced.
+        share_outside: share of the time spent outside loss terms, backward passes and optimiser steps.
+    """
+
+    stopped: Stopped
+    steps: int
+    seconds: float
+    nonfinite: int
+    share_outside: float
+
+
+def fit(
+    stages: Iterable[Stage],
+    *,
+    output_dir: Path,
+    machine: Machine,
+    settings: LoopSettings,
+    hooks: Sequence[Hook] = (),
+) -> FitResult:
+    """Run ``stages`` in order, with checkpoints under ``output_dir/checkpoints``.
+
+    Raises:
+        CheckpointError: if a checkpoint cannot be read, belongs to another configuration, or is missing with
+            ``resume="must"``.
+        DivergenceError: if gradients stay non-finite.
+    """
+    folder = output_dir / "checkpoints"
+    saved = None if settings.resume == "never" else load_checkpoint(folder)
+    _check_resumable(saved, settings, folder)
+    dtype = choose_precision(settings.precision, machine.device)
+    clock = _Clock(saved["seconds"] if saved else 0.0)
+    result = FitResult("finished", 0, clock.seconds, 0, 0.0)
+    with _graceful_stop() as stop_requested:
+        for index, stage in enumerate(stages):
+            run = _StageRun(stage, index, folder, machine, settings, dtype, hooks, clock)
+            if saved and index < saved["stage_index"]:
+                run.restore(read_checkpoint(folder / f"stage-{index}.pt"))
+                continue
+            if saved and index == saved["stage_index"]:
+                run.restore(saved)
+                saved = None
+            result = run.train(stop_requested)
+            if result.stopped != "finished":
+                break
+    return result
+
+
+class _StageRun:
+    """One stage with its optimisers, draws and counters."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        index: int,
+        folder: Path,
+        machine: Machine,
+        settings: LoopSettings,
+        dtype: torch.dtype,
+        hooks: Sequence[Hook],
+        clock: "_Clock",
+    ) -> None:
+        self.stage, self.index, self.folder, self.machine = stage, index, folder, machine
+        self.settings, self.dtype, self.hooks, self.clock = settings, dtype, hooks, clock
+        self.optimizers = {name: make_adam(group) for name, group in stage.groups.items()}
+        seed = settings.seed * 1_000_003 + index
+        self.draws = Draws(seed, device=machine.device, rank=machine.rank, world_size=machine.world_size)
+        self.step = 0
+        self.nonfinite = 0
+        self.nonfinite_steps = 0
+        self.busy = 0.0
+        _check_stage(stage)
+
+    def train(self, stop_requested: Callable[[], bool]) -> FitResult:
+        stopped: Stopped = "finished"
+        saved_at = began = time.perf_counter()
+        while self.step < self.stage.steps:
+            values = self._one_step()
+            self.clock.tick()
+            stopped = self._must_stop(stop_requested())
+            self._call_hooks(values, last=stopped != "finished" or self.step == self.stage.steps)
+            due = time.perf_counter() - saved_at >= self.settings.checkpoint_seconds
+            every = self.settings.checkpoint_steps
+            if stopped != "finished":
+                break
+            if due or (every and self.step % every == 0):
+                self.save()
+                saved_at = time.perf_counter()
+        self.save()
+        if stopped == "finished":
+            self.save(f"stage-{self.index}.pt")
+        elapsed = max(time.perf_counter() - began, 1e-9)
+        outside = max(0.0, 1.0 - self.busy / elapsed) if self.busy else 0.0
+        return FitResult(stopped, self.step, self.clock.seconds, self.nonfinite, outside)
+
+    def _one_step(self) -> dict[str, float]:
+        images = next(self.stage.batches)
+        logged: dict[str, Tensor] = {}
+        began = time.perf_counter()
+        for phase in self.stage.phases:
+            if is_due(phase, self.step):
+                logged |= self._run(phase, images)
+        values = _floats(logged)
+        self.busy += time.perf_counter() - began
+        for live, averaged in self.stage.averages.values():
+            update_average(
+                live, averaged, step=self.step, half_life=self.stage.ema_half_life, rampup=self.stage.ema_rampup
+            )
+        for callback in self.stage.on_step:
+            callback(self.step, values)
+        self.step += 1
+        return values
+
+    def _run(self, phase: Phase, images: Any) -> dict[str, Tensor]:
+        optimizer = self.optimizers[phase.updates]
+        logged: dict[str, Tensor] = {}
+        with only_trainable(self.stage, phase.updates):
+            optimizer.zero_grad(set_to_none=True)
+            for part in _split(images, self.settings.accumulate):
+                batch = Batch(part, self.draws, self.step, self.progress)
+                with self._autocast(phase):
+                    terms = phase.terms(batch)
+                loss, values = weighted_loss(phase, terms, self.progress)
+                self.machine.backward(loss * (phase.every / self.settings.accumulate))
+                for name, value in values.items():
+                    logged[name] = logged.get(name, torch.zeros_like(value)) + value / self.settings.accumulate
+            gradients = [p.grad for p in self.stage.groups[phase.updates].params if p.grad is not None]
+            self.machine.average(gradients)
+            self._keep_sane(gradients)
+            if phase.mask_gradients is not None:
+                phase.mask_gradients()
+            optimizer.step()
+        return logged
+
+    def _keep_sane(self, gradients: list[Tensor]) -> None:
+        """Zero NaN gradients and clamp infinite ones, as StyleGAN2-ADA does, and count them."""
+        if not gradients or bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
+            self.nonfinite_steps = 0
+            return
+        for gradient in gradients:
+            self.nonfinite += int((~torch.isfinite(gradient)).sum())
+            torch.nan_to_num_(gradient, nan=0.0, posinf=1e5, neginf=-1e5)
+        self.nonfinite_steps += 1
+        if self.nonfinite_steps >= MAX_NONFINITE_STEPS:
+            raise DivergenceError(
+                f"Gradients were NaN or infinite {self.nonfinite_steps} times in a row (stage {self.stage.name!r}, step "
+                f"{self.step}). Lower the learning rate or use precision='fp32', then resume from the last checkpoint."
+            )
+
+    def _autocast(self, phase: Phase) -> AbstractContextManager[Any]:
+        if self.dtype == torch.float32 or phase.fp32:
+            return nullcontext()
+        return torch.autocast(self.machine.device.type, dtype=self.dtype)
+
+    def _must_stop(self, requested: bool) -> Stopped:
+        out_of_time = self.settings.budget is not None and self.clock.seconds >= self.settings.budget
+        signals = self.machine.any_of([requested, out_of_time])
+        if signals[0]:
+            return "interrupted"
+        return "budget" if signals[1] and self.step < self.stage.steps else "finished"
+
+    def _call_hooks(self, values: dict[str, float], *, last: bool) -> None:
+        if not self.machine.is_main:
+            return
+        moment = Moment(self.stage, self.step, self.clock.seconds, self.progress, values, last)
+        for hook in self.hooks:
+            hook(moment)
+
+    @property
+    def progress(self) -> float:
+        """Share of the stage done, by steps or by the budget, whichever is further."""
+        share = self.step / max(self.stage.steps, 1)
+        if self.settings.budget is not None:
+            share = max(share, self.machine.from_main(self.clock.seconds) / self.settings.budget)
+        return min(share, 1.0)
+
+    def save(self, name: str = "latest.pt") -> None:
+        if self.machine.is_main:
+            save_checkpoint(self.folder, self.state(), name=name)
+        self.machine.wait()
+
+    def state(self) -> dict[str, Any]:
+        stage = self.stage
+        return {
+            "identity": self.settings.identity,
+            "stage": stage.name,
+            "stage_index": self.index,
+            "step": self.step,
+            "seconds": self.clock.seconds,
+            "nonfinite": self.nonfinite,
+            "modules": {name: module.state_dict() for name, module in stage.modules.items()},
+            "averages": {name: averaged.state_dict() for name, (_, averaged) in stage.averages.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "state": {name: part.state_dict() for name, part in stage.state.items()},
+            "batches": stage.batches.state_dict(),
+            "draws": self.draws.state_dict(),
+            "hooks": {name: hook.state_dict() for name, hook in _stateful(self.hooks).items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        stage = self.stage
+        if state["stage"] != stage.name:
+            raise CheckpointError(f"The checkpoint is of stage {state['stage']!r}, this run is at {stage.name!r}.")
+        averages: dict[str, nn.Module] = {name: averaged for name, (_, averaged) in stage.averages.items()}
+        _load_all("networks", stage.modules, state["modules"])
+        _load_all("averages", averages, state["averages"])
+        _load_all("optimisers", self.optimizers, state["optimizers"])
+        _load_all("parts", stage.state, state["state"])
+        _load_all("hooks", _stateful(self.hooks), state["hooks"] if self.machine.is_main else {})
+        stage.batches.load_state_dict(state["batches"])
+        self.draws.load_state_dict(state["draws"])
+        self.step, self.nonfinite = state["step"], state["nonfinite"]
+
+
+@dataclass
+class _Clock:
+    """Training time, carried over resumptions."""
+
+    seconds: float
+    _last: float = field(default_factory=time.perf_counter)
+
+    def tick(self) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self._last
+        self._last = now
+
+
+def is_due(phase: Phase, step: int) -> bool:
+    """Whether ``phase`` runs on this step."""
+    return step >= phase.start and (phase.stop is None or step < phase.stop) and step % phase.every == 0
+
+
+def weighted_loss(phase: Phase, terms: Mapping[str, Tensor], progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum of the weighted means of a phase's terms, and the detached means by log name."""
+    total = torch.zeros([])
+    for name, multiplier in phase.weights.items():
+        if name in terms:
+            weight = multiplier(progress) if callable(multiplier) else multiplier
+            total = total.to(terms[name].device) + weight * terms[name].float().mean()
+    return total, {f"{phase.name}/{name}": value.detach().float().mean() for name, value in terms.items()}
+
+
+@contextmanager
+def only_trainable(stage: Stage, group: str) -> Iterator[None]:
+    """Let gradients reach the parameters of one group and no other of the stage."""
+    for name, other in stage.groups.items():
+        if name != group:
+            for parameter in other.params:
+                parameter.requires_grad_(False)
+    for parameter in stage.groups[group].params:
+        parameter.requires_grad_(True)
+    yield
+    for other in stage.groups.values():
+        for parameter in other.params:
+            parameter.requires_grad_(False)
+
+
+@contextmanager
+def _graceful_stop() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop after the step; a second one stops at once."""
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested.is_set
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if requested.is_set():
+            raise KeyboardInterrupt
+        requested.set()
+
+    former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requested.is_set
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _check_stage(stage: Stage) -> None:
+    unknown = [phase.name for phase in stage.phases if phase.updates not in stage.groups]
+    if unknown:
+        raise ConfigError(f"Stage {stage.name!r}: phases {unknown} update groups that do not exist.")
+
+
+def _check_resumable(saved: dict[str, Any] | None, settings: LoopSettings, folder: Path) -> None:
+    if saved is None:
+        if settings.resume == "must":
+            raise CheckpointError(f"resume='must' but {folder} holds no checkpoint; use resume='auto' to start one.")
+        return
+    if saved["identity"] != settings.identity:
+        raise CheckpointError(
+            f"{folder} holds a checkpoint made with other settings or images. Choose another output folder, or start "
+            f"again there with resume='never'."
+        )
+
+
+def _load_all(what: str, targets: Mapping[str, Any], states: Mapping[str, Any]) -> None:
+    if set(states) - set(targets) or (set(targets) - set(states) and states):
+        raise CheckpointError(f"The checkpoint's {what} {sorted(states)} are not this run's {sorted(targets)}.")
+    for name, state in states.items():
+        targets[name].load_state_dict(state)
+
+
+def _stateful(hooks: Sequence[Hook]) -> dict[str, Stateful]:
+    return {hook.name: hook for hook in hooks if isinstance(hook, Stateful) and hasattr(hook, "name")}
+
+
+def _split(images: Any, parts: int) -> list[Any]:
+    """Micro-batches of one batch: a tensor, or a mapping of tensors cut alike."""
+    if parts == 1:
+        return [images]
+    if isinstance(images, Mapping):
+        cut = {name: value.chunk(parts) for name, value in images.items()}
+        return [{name: chunks[i] for name, chunks in cut.items()} for i in range(parts)]
+    if len(images) % parts:
+        raise ConfigError(f"batch of {len(images)} cannot be cut into {parts} equal parts; change batch_size.")
+    return list(images.chunk(parts))
+
+
+def _floats(logged: dict[str, Tensor]) -> dict[str, float]:
+    if not logged:
+        return {}
+    return dict(zip(logged, torch.stack(list(logged.values())).tolist(), strict=True))

@@ -1,0 +1,57 @@
+"""The processes and the device a training runs on, through accelerate."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Machine:
+    """Device, rank and collective operations; one process needs nothing, ``torchrun`` gives several.
+
+    Args:
+        device: "auto" (CUDA, then MPS, then CPU) or a torch device name.
+    """
+
+    def __init__(self, device: str | torch.device | None = None) -> None:
+        from accelerate import Accelerator
+
+        wish = None if device in (None, "auto") else torch.device(device)
+        self._accelerator: Any = Accelerator(cpu=wish is not None and wish.type == "cpu")
+        self.device: torch.device = self._accelerator.device if wish is None or wish.index is None else wish
+        self.rank: int = self._accelerator.process_index
+        self.world_size: int = self._accelerator.num_processes
+        self.is_main: bool = self._accelerator.is_main_process
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate gradients of ``loss``; nothing happens if it reaches no parameter."""
+        if loss.requires_grad:
+            self._accelerator.backward(loss)
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace tensors, in place, by their mean over all processes."""
+        if self.world_size == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        flat = self._accelerator.reduce(flat, reduction="mean")
+        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def any_of(self, flags: list[bool]) -> list[bool]:
+        """For each flag, whether it is set in any process."""
+        if self.world_size == 1:
+            return flags
+        total = self._accelerator.reduce(torch.tensor(flags, dtype=torch.float32, device=self.device), reduction="sum")
+        return [value > 0 for value in total.tolist()]
+
+    def from_main(self, value: float) -> float:
+        """The main process's value, in every process."""
+        if self.world_size == 1:
+            return value
+        mine = torch.tensor(value if self.is_main else 0.0, dtype=torch.float64, device=self.device)
+        return float(self._accelerator.reduce(mine, reduction="sum"))
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.world_size > 1:
+            self._accelerator.wait_for_everyone()

@@ -1,0 +1,61 @@
+"""The folder a training writes: resolved configuration, log, previews, checkpoints, final model, report.
+
+    config.json  log.jsonl  previews/*.png  checkpoints/*.pt  model/  report.html  report.json
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lowshotgan.errors import ConfigError
+from lowshotgan.hub.files import write_json
+from lowshotgan.types import PathLike
+
+CONFIG = "config.json"
+MODEL = "model"
+CHECKPOINTS = "checkpoints"
+
+
+class RunFolder:
+    """Paths of one run.
+
+    Args:
+        path: the folder; it may exist if it is empty or a run.
+
+    Raises:
+        ConfigError: if it is a file, or a folder that holds other things.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path).expanduser()
+        if self.path.is_file():
+            raise ConfigError(f"output_dir {self.path} is a file; give a folder.")
+        if self.path.is_dir() and any(self.path.iterdir()) and not is_run(self.path):
+            raise ConfigError(f"output_dir {self.path} holds other files; give a new or empty folder.")
+
+    @property
+    def model(self) -> Path:
+        """Where the final model is saved."""
+        return self.path / MODEL
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Make the folder and write the resolved configuration."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / CONFIG, {"kind": "run", **config})
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder was written by a training."""
+    if (path / CHECKPOINTS).is_dir():
+        return True
+    try:
+        return bool(json.loads((path / CONFIG).read_text(encoding="utf-8")).get("kind") == "run")
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Digest of a resolved configuration; a checkpoint is continued only under the same one."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,118 @@
+"""Argument checks: what passes, and what the errors say."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowshotgan.checks import one_of, parse_duration, parse_seeds, positive, power_of_two, same_keys
+from lowshotgan.errors import ConfigError
+
+
+def test_one_of_names_the_closest_choice():
+    assert one_of("fit", "crop", ("crop", "pad")) == "crop"
+    with pytest.raises(ConfigError, match="fit must be one of crop, pad; got 'corp'. Did you mean 'crop'?"):
+        one_of("fit", "corp", ("crop", "pad"))
+    with pytest.raises(ConfigError) as error:
+        one_of("fit", "zzz", ("crop", "pad"))
+    assert "Did you mean" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "3", None, True])
+def test_positive_refuses(value):
+    with pytest.raises(ConfigError, match="lr must be a number above 0"):
+        positive("lr", value)
+
+
+@pytest.mark.parametrize("value", [1, 0.5, 1e-12])
+def test_positive_passes(value):
+    assert positive("lr", value) == value
+
+
+@given(st.integers(-10, 5000))
+def test_power_of_two_against_a_list(value):
+    if value in {4, 8, 16, 32, 64, 128, 256, 512, 1024}:
+        assert power_of_two("side", value) == value
+    else:
+        with pytest.raises(ConfigError, match="from 4 to 1024"):
+            power_of_two("side", value)
+
+
+@pytest.mark.parametrize("value", [64.0, True, "64", None])
+def test_power_of_two_wants_a_whole_number(value):
+    with pytest.raises(ConfigError):
+        power_of_two("side", value, low=1)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "n", "expected"),
+    [
+        (None, None, [0]),
+        (None, 3, [0, 1, 2]),
+        (7, None, [7]),
+        (7, 3, [7, 8, 9]),
+        (range(4), None, [0, 1, 2, 3]),
+        ([5, 0], 2, [5, 0]),
+        ("0,5,10-12", None, [0, 5, 10, 11, 12]),
+        (" 1 , 2 ", None, [1, 2]),
+    ],
+)
+def test_seeds(seeds, n, expected):
+    assert parse_seeds(seeds, n) == expected
+
+
+@pytest.mark.parametrize(
+    ("seeds", "n", "message"),
+    [
+        ([], None, "empty"),
+        ("", None, "empty"),
+        ("a-b", None, "cannot read 'a-b'"),
+        ("5-1", None, "must rise"),
+        ("0-1000000", None, "1,000,000"),
+        (-1, None, "got -1"),
+        ([2**63], None, "2\\*\\*63"),
+        ([1, 2], 3, "n=3 but 2 seeds"),
+        (None, 0, "at least 1"),
+        (None, True, "at least 1"),
+        (None, 1.5, "at least 1"),
+    ],
+)
+def test_unusable_seeds(seeds, n, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_seeds(seeds, n)
+
+
+@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20))
+def test_seeds_survive_being_written_as_text(seeds):
+    assert parse_seeds(",".join(map(str, seeds))) == seeds == parse_seeds(seeds)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("90s", 90),
+        ("9m", 540),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("45", 45),
+        (12, 12.0),
+        ("2h0m5s", 7205),
+    ],
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "9x", "m", "-5s", "0s", 0, -1, math.nan, "5m3h"])
+def test_unusable_durations(text):
+    with pytest.raises(ConfigError, match="budget"):
+        parse_duration(text)
+
+
+def test_same_keys_counts_and_names():
+    assert same_keys("weights", ["a", "b"], ["b", "a"]) is None
+    message = same_keys("weights", ["a", "b", "c", "d", "e"], ["e", "x"])
+    assert message == "weights: 4 missing (a, b, c), 1 unexpected (x)"
+    assert same_keys("weights", ["a"], ["a", "x"]) == "weights: 0 missing (none), 1 unexpected (x)"
