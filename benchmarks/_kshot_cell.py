@@ -48,6 +48,7 @@ class Cell:
         steps: instead of the recipe's, or ``None``.
         samples: generated images measured.
         extractor: of the metrics.
+        selector: the network by which the run chooses its snapshot.
         last: also measure the model at the end of the run.
         device: "auto" or a torch device.
     """
@@ -62,6 +63,7 @@ class Cell:
     steps: int | None = None
     samples: int = 1000
     extractor: str = "lsg1"
+    selector: str = "lsg1"
     last: bool = False
     device: str | None = None
 
@@ -73,7 +75,8 @@ class Cell:
     @property
     def settings(self) -> dict[str, Any]:
         """What must agree between cells of one table."""
-        return {name: getattr(self, name) for name in ("model", "budget", "steps", "samples", "extractor")}
+        names = ("model", "budget", "steps", "samples", "extractor", "selector")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass
@@ -137,9 +140,7 @@ def save_small(image: Image.Image, path: Path, *, limit: int = SHEET_BYTES) -> P
 class _Judge:
     """Measures samples against the reference, which is read here for the first time."""
 
-    def __init__(
-        self, cell: Cell, task: tasks.Task, data: Path, shots: tasks.Shots, source: Tensor | None
-    ) -> None:
+    def __init__(self, cell: Cell, task: tasks.Task, data: Path, shots: tasks.Shots, source: Tensor | None) -> None:
         self.train, self.source = shots.pixels, source
         resolution = self.train.shape[-1]
         device = "cuda" if torch.cuda.is_available() and cell.device != "cpu" else "cpu"
@@ -152,9 +153,7 @@ class _Judge:
         self.warnings: list[str] = []
 
     def scores(self, fake: Tensor) -> dict[str, float | None]:
-        report = measure(
-            fake, self.reference, train=self.train, source=self.source, extractor=self.extractor
-        )
+        report = measure(fake, self.reference, train=self.train, source=self.source, extractor=self.extractor)
         self.protocol, self.warnings = report.protocol.id, list(report.warnings)
         found = {key: score.value for key, score in report.scores.items()}
         found["kernel_low"], found["kernel_high"] = report["kernel"].low, report["kernel"].high
@@ -186,6 +185,7 @@ def _adapt(cell: Cell, base: Any, shots: tasks.Shots) -> _Outcome:
             output_dir=Path(folder) / "run",
             recipe=cell.recipe,
             seed=cell.seed,
+            extractor=cell.selector,
             progress=False,
             **_limits(cell),
         )
@@ -206,10 +206,8 @@ def _adapt(cell: Cell, base: Any, shots: tasks.Shots) -> _Outcome:
 
 def _train_from_scratch(cell: Cell, images: list[Image.Image], folder: Path) -> _Outcome:
     model = lowshotgan.create_model(cell.model)
-    limits = {"budget": cell.budget} if cell.budget else {}
-    training = {"steps": cell.steps} if cell.steps else {}
     result = lowshotgan.train(
-        model, images, output_dir=folder / "run", seed=cell.seed, progress=False, **limits, **training
+        model, images, output_dir=folder / "run", seed=cell.seed, progress=False, **_limits(cell)
     )
     facts = {"seconds": result.fit.seconds, "steps": result.fit.steps, "stopped": result.fit.stopped}
     return _Outcome(result.model, None, facts)

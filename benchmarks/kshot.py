@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     options.output.mkdir(parents=True, exist_ok=True)
     if not options.report_only:
-        wanted = list(plan(options))
+        wanted = list(dict.fromkeys(plan(options)))
         _refuse_mixture(wanted, options.output)
         missing = [cell for cell in wanted if not (options.output / f"{cell.key}.json").is_file()]
         print(f"{len(wanted)} cells, {len(wanted) - len(missing)} done already", flush=True)
@@ -69,9 +69,7 @@ def _cells_of(task: tasks.Task, options: argparse.Namespace, seed: int, subset: 
         yield _cell(task, recipe, task.k, seed, subset, options)
 
 
-def _cell(
-    task: tasks.Task, recipe: str, k: int, seed: int, subset: int, options: argparse.Namespace
-) -> Cell:
+def _cell(task: tasks.Task, recipe: str, k: int, seed: int, subset: int, options: argparse.Namespace) -> Cell:
     return Cell(
         task=task.name,
         recipe=recipe,
@@ -83,6 +81,7 @@ def _cell(
         steps=None if recipe == BASE else options.steps,
         samples=options.samples,
         extractor=options.extractor,
+        selector=options.selector,
         last=recipe in SHOWN_LAST,
         device=options.device,
     )
@@ -96,9 +95,7 @@ def _refuse_mixture(cells: Sequence[Cell], folder: Path) -> None:
             found = json.loads(path.read_text(encoding="utf-8"))["settings"]
             other = {name: found.get(name) for name, value in cell.settings.items() if found.get(name) != value}
             if other:
-                raise SystemExit(
-                    f"{path} was made with {other}; give those options, another --output, or delete it."
-                )
+                raise SystemExit(f"{path} was made with {other}; give those options, another --output, or delete it.")
 
 
 def _in_subprocess(cell: Cell, options: argparse.Namespace) -> str:
@@ -134,11 +131,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--recipes", type=_names(RECIPES), default=list(RECIPES))
     parser.add_argument("--seeds", type=_numbers, default=[0], help="of the training, such as 0,1,2")
     parser.add_argument("--subsets", type=_numbers, default=[0], help="0 for the fixed K images, else seeds of draws")
-    parser.add_argument("--budget", help="wall-clock time of each adaptation, such as 60s; default: the recipe's steps")
+    parser.add_argument("--budget", help="time of each adaptation, such as 60s; default: the recipe's steps")
     parser.add_argument("--steps", type=int, help="instead of each recipe's own number")
     parser.add_argument("--k-curve", action="store_true", help=f"also K = {tasks.CURVE_KS} on {tasks.CURVE_TASK}")
     parser.add_argument("--samples", type=int, default=1000, help="generated images that are measured")
-    parser.add_argument("--extractor", default="lsg1")
+    parser.add_argument("--extractor", default="lsg1", help="network of the scores")
+    parser.add_argument("--selector", default="lsg1", help="network by which a run chooses its snapshot")
     parser.add_argument("--device", help="default: a GPU where there is one")
     parser.add_argument("--jobs", type=int, default=1, help="cells at once; they then share the machine's time")
     parser.add_argument("--output", type=Path, required=True, help="folder of the cells")

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import types
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 import lowshotgan
@@ -59,7 +59,21 @@ class Model:
 
     def project(self, image, **options):
         self.calls.append(("project", image, options))
-        return types.SimpleNamespace(image=Image.new("RGB", (8, 8)), ws=torch.zeros(1, 8, 4), distance=0.25)
+        return types.SimpleNamespace(
+            image=Image.new("RGB", (8, 8)), ws=import_module("torch").zeros(1, 8, 4), distance=0.25
+        )
+
+
+def finished():
+    """Stands for a ``FinetuneResult``."""
+    return types.SimpleNamespace(
+        report_path=Path("out/report.html"),
+        recipe=types.SimpleNamespace(name="cdc"),
+        steps=5,
+        stopped="finished",
+        seconds=1.5,
+        memorization=types.SimpleNamespace(rate=float("nan")),
+    )
 
 
 @pytest.fixture
@@ -76,8 +90,8 @@ def api(monkeypatch):
         setattr(fake, name, call)
 
     note("load", lambda: Model(fake.calls))
-    note("finetune", lambda: types.SimpleNamespace(report_path=Path("runs/a/report.html"), memorization=None))
-    note("train", lambda: None)
+    note("finetune", finished)
+    note("train", lambda: types.SimpleNamespace(fit=types.SimpleNamespace(steps=5, stopped="budget", seconds=1.5)))
     note(
         "inspect_images",
         lambda: types.SimpleNamespace(summary=lambda: "10 images", to_dict=lambda: {"count": 10}),
@@ -87,6 +101,7 @@ def api(monkeypatch):
         lambda: types.SimpleNamespace(to_dict=lambda: {"KD-lsg1": 0.5}, table=lambda: "KD-lsg1 0.5"),
     )
     note("list_models", lambda: ["stylegan2_64"])
+    note("list_weights", lambda: ["stylegan2_64.a_v1"])
     note("list_recipes", lambda: ["cdc", "tgan"])
     note("get_weights", lambda: types.SimpleNamespace(to_dict=lambda: {"licenses": {"weights": "CC-BY-4.0"}}))
     note("download", lambda: Path("weights/a.b_v1"))
@@ -143,10 +158,8 @@ def test_the_commands_are_those_of_the_documentation():
 
 def test_finetune_passes_only_what_was_given(api, folder):
     assert run(["finetune", "photos", "--output", "out"]) == 0
-    _, (name,), _ = only(api, "load")
-    assert name == "stylegan2_64.avatars_v1"
-    _, (_, images), options = only(api, "finetune")
-    assert images == "photos"
+    _, args, options = only(api, "finetune")
+    assert args == ("stylegan2_64.avatars_v1", "photos")
     assert options == {"output_dir": "out", "dry_run": False, "progress": True}
 
 
@@ -222,10 +235,30 @@ def test_dry_run_prints_what_the_library_resolved(api, folder, capsys, monkeypat
     assert not (folder / "out").exists()
 
 
-def test_a_run_that_was_stopped_ends_with_130(api, folder, capsys, monkeypatch):
-    monkeypatch.setattr(api, "finetune", lambda *a, **o: types.SimpleNamespace(stopped="interrupted"))
-    assert run(["finetune", "photos", "-o", "out"]) == 130
-    assert "the same command continues" in capsys.readouterr().out
+def test_results_as_text_and_json(api, folder, capsys):
+    assert run(["finetune", "photos", "-o", "out"]) == 0
+    assert "report: out/report.html" in capsys.readouterr().out
+    assert run(["finetune", "photos", "-o", "out", "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert (about["recipe"], about["steps"], about["memorization"]) == ("cdc", 5, None)
+    assert run(["train", "stylegan2_64", "--data", "photos", "-o", "out", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["stopped"] == "budget"
+
+
+def test_further_settings(api, folder):
+    (folder / "a.toml").write_text("seed = 3\n[set]\nlr = 0.5\n")
+    words = ["--set", "lr=0.001", "--set", "name=far", "--set", "path_every = 8"]
+    assert run(["finetune", "photos", "-o", "out", *words]) == 0
+    assert run(["finetune", "photos", "-o", "out", "--config", "a.toml"]) == 0
+    first, second = (call[2] for call in api.calls)
+    assert (first["lr"], first["name"], first["path_every"]) == (0.001, "far", 8)
+    assert (second["lr"], second["seed"]) == (0.5, 3)
+
+
+@pytest.mark.parametrize("change", ["lr", "=3", "a b=3"])
+def test_bad_further_setting(api, folder, capsys, change):
+    assert run(["finetune", "photos", "-o", "out", "--set", change]) == 1
+    assert "NAME=VALUE" in capsys.readouterr().err
 
 
 def test_train_takes_a_system_or_a_recipe(api, folder, capsys):
@@ -314,9 +347,17 @@ def test_catalogue_commands(api, folder, capsys):
         json.loads(capsys.readouterr().out)
 
 
+def test_list_shows_weights_and_says_when_nothing_matches(api, capsys, monkeypatch):
+    assert run(["list"]) == 0
+    assert "weights: stylegan2_64.a_v1" in capsys.readouterr().out
+    monkeypatch.setattr(api, "list_models", lambda *a, **o: [])
+    assert run(["list", "nothing*"]) == 0
+    assert "nothing matches" in capsys.readouterr().out
+
+
 def test_info_of_a_folder(folder, capsys):
     assert run(["info", "photos"]) == 1
-    assert "no model folder" in capsys.readouterr().err
+    assert "neither a model folder nor a run" in capsys.readouterr().err
     config = {
         "format_version": 1,
         "arch": "stylegan2_64",
@@ -326,7 +367,7 @@ def test_info_of_a_folder(folder, capsys):
     (folder / "run" / "model").mkdir(parents=True)
     (folder / "run" / "model" / "config.json").write_text(json.dumps(config))
     assert run(["info", "run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["config"] == {"resolution": 64}
+    assert json.loads(capsys.readouterr().out)["model"]["config"] == {"resolution": 64}
 
 
 def test_doctor_fails_when_a_check_does(api, monkeypatch):

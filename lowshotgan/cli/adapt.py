@@ -1,5 +1,6 @@
 """Training: ``finetune`` (K images in, adapted model out) and ``train`` (a source model from nothing)."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,8 +15,9 @@ from lowshotgan.cli.options import (
     given,
     json_option,
     output_option,
+    overrides,
 )
-from lowshotgan.cli.output import plain, quiet_stdout, show
+from lowshotgan.cli.output import quiet_stdout, show
 from lowshotgan.systems.registry import DEFAULT_MODEL
 
 steps_option = click.option("--steps", type=click.IntRange(1), help="Number of steps.")
@@ -33,12 +35,22 @@ seed_option = click.option("--seed", type=click.IntRange(0), help="Start of all 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress line.")
 
 
+set_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change one more setting of the recipe, such as lr=0.001; may be repeated.",
+)
+
+
 @click.command(
     short_help="Adapt a generator to a handful of images.",
     epilog=examples(
         "finetune examples/ten-shots --output runs/mine",
         "finetune photos.zip --output runs/photos --budget 9m --recipe cdc",
         "finetune photos/ --output runs/photos -k 10 --seed 3 --no-flip --fit pad --background white",
+        "finetune photos/ --output runs/photos --recipe cdc --set lr=0.001 --set regularizers__weight=500",
         "finetune photos/ --output runs/photos --config settings.toml --dry-run",
     ),
 )
@@ -56,13 +68,27 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress lin
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random, or never.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How images that are not square become so.")
 @click.option("--background", type=Colour(), help="Colour behind transparency and padding.")
-@click.option("--proximity", help="How close the images are to the base, if you know better than 'auto'.")
+@click.option(
+    "--proximity",
+    type=click.Choice(["near", "far"]),
+    help="Distance of the images from the base, if you know better than the measurement.",
+)
+@set_option
 @device_option
 @config_option
 @quiet_option
 @dry_run_option
 @json_option
-def finetune(images: str, output: str, model: str, quiet: bool, dry_run: bool, as_json: bool, **options: Any) -> int:
+def finetune(
+    images: str,
+    output: str,
+    model: str,
+    changes: tuple[str, ...],
+    quiet: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Adapt a pretrained generator to the IMAGES in a folder or zip.
 
     The run folder receives the adapted model, samples and a report. The same command continues a run that
@@ -70,12 +96,31 @@ def finetune(images: str, output: str, model: str, quiet: bool, dry_run: bool, a
     """
     from lowshotgan import api
 
-    device = options.pop("device")
     with quiet_stdout(as_json):
-        base = api.load(model, **given(device=device))
-        progress = not (quiet or as_json)
-        result = api.finetune(base, images, output_dir=output, dry_run=dry_run, progress=progress, **given(**options))
-    return _report(result, output, dry_run=dry_run, as_json=as_json)
+        result = api.finetune(
+            model,
+            images,
+            output_dir=output,
+            dry_run=dry_run,
+            progress=not (quiet or as_json),
+            **given(**options),
+            **overrides(changes),
+        )
+    if dry_run:
+        show(result, as_json=as_json)
+        return
+    about = {
+        "output": output,
+        "model": str(Path(output) / "model"),
+        "report": str(result.report_path),
+        "recipe": result.recipe.name,
+        "steps": result.steps,
+        "stopped": result.stopped,
+        "seconds": result.seconds,
+        "memorization": result.memorization.rate,
+    }
+    text = f"model: {about['model']}\nreport: {about['report']}"
+    show(about, as_json=as_json, text=text)
 
 
 @click.command(
@@ -102,6 +147,7 @@ def finetune(images: str, output: str, model: str, quiet: bool, dry_run: bool, a
 @precision_option
 @resume_option
 @seed_option
+@set_option
 @device_option
 @quiet_option
 @dry_run_option
@@ -110,39 +156,38 @@ def train(
     system: str | None,
     data: str | None,
     output: str,
+    changes: tuple[str, ...],
     quiet: bool,
     dry_run: bool,
     as_json: bool,
     **options: Any,
-) -> int:
+) -> None:
     """Train SYSTEM (an architecture such as stylegan2_64) from nothing on many images.
 
-    A recipe file can name the system and the data, so that one command makes the same weights anywhere.
+    A recipe file can name the system and its settings, so that one command makes the same weights anywhere.
     """
     from lowshotgan import api
 
     if system is None and options["recipe_file"] is None:
         raise click.UsageError("name a SYSTEM such as stylegan2_64, or pass --recipe FILE.")
     with quiet_stdout(as_json):
-        progress = not (quiet or as_json)
-        result = api.train(system, data, output_dir=output, dry_run=dry_run, progress=progress, **given(**options))
-    return _report(result, output, dry_run=dry_run, as_json=as_json)
-
-
-def _report(result: Any, output: str, *, dry_run: bool, as_json: bool) -> int:
-    """Print what a training gave; the status is 130 if Ctrl-C or SIGTERM ended it after a checkpoint."""
+        result = api.train(
+            system,
+            data,
+            output_dir=output,
+            dry_run=dry_run,
+            progress=not (quiet or as_json),
+            **given(**options),
+            **overrides(changes),
+        )
     if dry_run:
         show(result, as_json=as_json)
-        return 0
-    interrupted = getattr(getattr(result, "fit", result), "stopped", None) == "interrupted"
+        return
     about = {
         "output": output,
-        "interrupted": interrupted,
-        "report": plain(getattr(result, "report_path", None)),
-        "memorization": plain(getattr(result, "memorization", None)),
+        "model": str(Path(output) / "model"),
+        "steps": result.fit.steps,
+        "stopped": result.fit.stopped,
+        "seconds": result.fit.seconds,
     }
-    text = f"report: {about['report']}" if about["report"] else f"model: {output}"
-    if interrupted:
-        text = f"stopped after a checkpoint in {output}; the same command continues."
-    show(about, as_json=as_json, text=text)
-    return 130 if interrupted else 0
+    show(about, as_json=as_json, text=f"model: {about['model']}")

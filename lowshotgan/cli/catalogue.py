@@ -8,7 +8,7 @@ import click
 from lowshotgan.cli.options import examples, given, json_option
 from lowshotgan.cli.output import plain, quiet_stdout, show, table, written
 from lowshotgan.errors import WeightsNotFoundError
-from lowshotgan.hub.files import CONFIG, read_config
+from lowshotgan.hub.files import CONFIG, read_config, read_json
 
 
 @click.command(
@@ -46,10 +46,8 @@ def list_(
         else:
             names = api.list_models(pattern, pretrained=pretrained, verb=verb, license=license_)
             found = [_about(api, name) for name in names]
-    if recipes:
-        show(found, as_json=as_json, text="\n".join(str(recipe) for recipe in found))
-    else:
-        show(found, as_json=as_json, text=table([_row(about) for about in found]))
+    text = "\n".join(found) if recipes else table([_row(about) for about in found])
+    show(found, as_json=as_json, text=text or "nothing matches; 'lowshotgan list' shows everything")
 
 
 @click.command(
@@ -108,7 +106,9 @@ def doctor(as_json: bool) -> int:
 
 def _about(api: Any, name: str) -> dict[str, Any]:
     if "." not in name:
-        return {"name": name, "license": None, "size": None, "summary": "architecture without weights"}
+        weights = list(api.list_weights(name))
+        summary = f"weights: {', '.join(weights)}" if weights else "no published weights"
+        return {"name": name, "license": None, "size": None, "weights": weights, "summary": summary}
     entry = api.get_weights(name)
     return {"name": name, "license": entry.licenses.weights, "size": entry.size, "summary": entry.summary}
 
@@ -119,11 +119,13 @@ def _row(about: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _about_folder(folder: Path) -> dict[str, Any]:
-    """The configuration of a model folder, or of the final model of a run."""
-    for place in (folder, folder / "model"):
-        if (place / CONFIG).is_file():
-            return {"model": str(place), **read_config(place)}
+    """The configuration of a model folder, or that of a run and of its final model."""
+    if (folder / "model" / CONFIG).is_file():
+        run = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+        return {"model": read_config(folder / "model"), "run": run}
+    if (folder / CONFIG).is_file():
+        return {"model": read_config(folder)}
     raise WeightsNotFoundError(
-        f"{folder} holds no {CONFIG}: it is no model folder and no run that has ended; "
+        f"{folder} holds no {CONFIG}: it is neither a model folder nor a run; "
         f"'lowshotgan list' names the published models."
     )

@@ -1,8 +1,10 @@
 """Looking at images before and after: ``inspect`` and ``evaluate``."""
 
+from typing import Any
+
 import click
 
-from lowshotgan.cli.options import device_option, examples, given, json_option
+from lowshotgan.cli.options import examples, given, json_option
 from lowshotgan.cli.output import quiet_stdout, show
 
 
@@ -40,25 +42,16 @@ def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool)
     help="Only this metric (kernel, frechet, manifold, memorization ...); may be repeated.",
 )
 @click.option("--extractor", help="auto, lsg1, rand-vgg11-s0, inception.")
-@click.option("--n", type=click.IntRange(2), help="Number of generated images.")
-@click.option("--seed", type=click.IntRange(0), help="First seed.")
-@device_option
+@click.option("--n", type=click.IntRange(2), help="Number of images drawn from a model.")
+@click.option("--truncation", type=click.FloatRange(0, 2), help="Of the images drawn from a model.")
+@click.option("--base", help="The model before fine-tuning, to measure what was kept of it.")
+@click.option("--resolution", type=click.IntRange(4), help="Side of the compared images; by default the model's.")
+@click.option("--seed", type=click.IntRange(0), help="Of subsets and resamples.")
 @json_option
-def evaluate(
-    target: str,
-    reference: str,
-    train: str | None,
-    metrics: tuple[str, ...],
-    extractor: str | None,
-    n: int | None,
-    seed: int | None,
-    device: str | None,
-    as_json: bool,
-) -> None:
+def evaluate(target: str, reference: str, metrics: tuple[str, ...], as_json: bool, **settings: Any) -> None:
     """Compare TARGET (a run, a model or a folder of generated images) with the REFERENCE images."""
     from lowshotgan import api
 
-    settings = given(train=train, metrics=metrics or None, extractor=extractor, n=n, seed=seed, device=device)
     with quiet_stdout(as_json):
-        report = api.evaluate(target, reference, **settings)
+        report = api.evaluate(target, reference, **given(metrics=metrics or None, **settings))
     show(report, as_json=as_json, text=report.table())

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,11 +84,15 @@ def _use_config(ctx: click.Context, param: click.Parameter, value: str | None) -
     if value is None or ctx.resilient_parsing:
         return value
     settings = read_config(value)
+    changes = settings.pop("set", {})
+    if not isinstance(changes, dict):
+        raise ConfigError(f"{value}: 'set' must be a table such as [set] with lr = 0.001 below it.")
     known = {p.name for p in ctx.command.params if p.name and p is not param and p.name != "help"}
     unknown = sorted(set(settings) - known)
     if unknown:
         raise ConfigError(f"{value}: unknown setting {unknown[0]!r}. Known: {', '.join(sorted(known))}.")
-    ctx.default_map = {**(ctx.default_map or {}), **settings}
+    changes_as_text = [f"{name}={json.dumps(entry)}" for name, entry in changes.items()]
+    ctx.default_map = {**(ctx.default_map or {}), **settings, "changes": changes_as_text}
     return value
 
 
@@ -108,6 +113,24 @@ offline_option = click.option("--offline", is_flag=True, help="Use local files o
 output_option = click.option(
     "-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder of the run."
 )
+
+
+def overrides(changes: Sequence[str]) -> dict[str, Any]:
+    """``["lr=0.001", "flip=false"]`` as a dictionary; values are read as TOML, words that are none stay text.
+
+    Raises:
+        ConfigError: if an entry has no name or no equals sign.
+    """
+    found: dict[str, Any] = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise ConfigError(f"--set wants NAME=VALUE such as lr=0.001, got {change!r}.")
+        try:
+            found[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name.strip()] = text.strip()
+    return found
 
 
 def examples(*lines: str) -> str:

@@ -71,9 +71,7 @@ def draw_subset(available: int, k: int | None, seed: int, *, where: str = "the i
     if k is None:
         return list(range(available))
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ImageInputError(
-            f"k must be a whole number of at least 1, got {k!r}; leave it out to use all images."
-        )
+        raise ImageInputError(f"k must be a whole number of at least 1, got {k!r}; leave it out to use all images.")
     if k > available:
         raise ImageInputError(f"k={k} but {where} has only {available} images; add images or lower k.")
     order = torch.randperm(available, generator=torch.Generator().manual_seed(seed))
@@ -161,9 +159,7 @@ class ImageSet:
         rows = [int(index) for index in indices]
         if rows and not -len(self) <= min(rows) <= max(rows) < len(self):
             raise ConfigError(f"indices must be from 0 to {len(self) - 1}, got {min(rows)} to {max(rows)}.")
-        return (
-            self._pixels[rows] if self._pixels is not None else self._read([row % len(self) for row in rows])
-        )
+        return self._pixels[rows] if self._pixels is not None else self._read([row % len(self) for row in rows])
 
     def _read(self, rows: Sequence[int]) -> Tensor:
         _, pixels, failures = read_all(self.source, self.preprocess, rows)

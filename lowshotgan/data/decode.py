@@ -61,15 +61,11 @@ def decode_file(path: Path, name: str) -> Decoded:
             raise ImageInputError(_why_no_file(path, name))
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise ImageInputError(
-                f"{name} has {size / 2**20:.0f} MiB; images may have at most 512 MiB. Shrink it."
-            )
+            raise ImageInputError(f"{name} has {size / 2**20:.0f} MiB; images may have at most 512 MiB. Shrink it.")
         with path.open("rb") as file:
             return decode_stream(file, name)
     except OSError as error:
-        raise ImageInputError(
-            f"{name} cannot be opened ({error}); check the path and its permissions."
-        ) from error
+        raise ImageInputError(f"{name} cannot be opened ({error}); check the path and its permissions.") from error
 
 
 def decode_bytes(data: bytes, name: str) -> Decoded:
@@ -95,9 +91,7 @@ def decode_stream(file: BinaryIO, name: str) -> Decoded:
         raise ImageInputError(_too_large(name, str(error))) from error
     except ImageInputError:
         raise
-    except (
-        Exception
-    ) as error:  # decoders raise OSError, SyntaxError, struct.error, ValueError ... for damaged files
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ValueError ... for damaged files
         raise ImageInputError(
             f"{name} is damaged or truncated ({error}); copy or download it again, or remove it."
         ) from error
@@ -116,9 +110,7 @@ def finish(image: Image.Image, *, animated: bool = False) -> Decoded:
 
 
 def _too_large(name: str, what: str) -> str:
-    return (
-        f"{name} is too large to decode safely ({what}; at most {MAX_PIXELS} pixels). Shrink it or remove it."
-    )
+    return f"{name} is too large to decode safely ({what}; at most {MAX_PIXELS} pixels). Shrink it or remove it."
 
 
 def _why_no_file(path: Path, name: str) -> str:

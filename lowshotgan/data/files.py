@@ -61,16 +61,12 @@ def _walk(folder: Path) -> Iterator[str]:
             directories.clear()
             continue
         seen.add((where.st_dev, where.st_ino))
-        directories[:] = sorted(
-            name for name in directories if not name.startswith(".") and name != "__MACOSX"
-        )
+        directories[:] = sorted(name for name in directories if not name.startswith(".") and name != "__MACOSX")
         yield from (Path(current, name).relative_to(folder).as_posix() for name in files)
 
 
 def _refuse(error: OSError) -> None:
-    raise ImageInputError(
-        f"folder {error.filename} cannot be read ({error.strerror}); check its permissions."
-    )
+    raise ImageInputError(f"folder {error.filename} cannot be read ({error.strerror}); check its permissions.")
 
 
 class ZipSource(Source):
@@ -112,9 +108,7 @@ class ZipSource(Source):
         name = f"{info.filename} in {self.path}"
         try:
             data = self._open().read(info)
-        except (
-            Exception
-        ) as error:  # zipfile raises BadZipFile, zlib.error, EOFError, RuntimeError ... for damage
+        except Exception as error:  # zipfile raises BadZipFile, zlib.error, EOFError, RuntimeError ... for damage
             raise ImageInputError(f"{name} is damaged ({error}); copy or download the zip again.") from error
         return decode_bytes(data, name)
 

@@ -56,9 +56,7 @@ class IdxSource(Source):
         files = find_idx(path)
         split = next(iter(files)) if path.is_file() and files else split
         if split not in files:
-            raise ImageInputError(
-                f"{path} has no idx images of the {split} part, only {', '.join(files) or 'none'}."
-            )
+            raise ImageInputError(f"{path} has no idx images of the {split} part, only {', '.join(files) or 'none'}.")
         self.split, self.description = split, f"{split} part of {path}"
         self._images = read_idx(files[split], dimensions=3)
         self._indices = np.arange(len(self._images))
@@ -79,9 +77,7 @@ class IdxSource(Source):
         twin = path.with_name(path.name[:-3]) if path.suffix == ".gz" else path.with_name(path.name + ".gz")
         path = path if path.exists() else twin
         if not path.exists():
-            raise ImageInputError(
-                f"classes={classes} needs the labels {path.name} beside {images}; add that file."
-            )
+            raise ImageInputError(f"classes={classes} needs the labels {path.name} beside {images}; add that file.")
         labels = read_idx(path, dimensions=1)
         if len(labels) != len(self._images):
             raise ImageInputError(
@@ -105,15 +101,11 @@ def read_idx(path: Path, *, dimensions: int) -> Array:
         with opener(path, "rb") as file:
             head = file.read(4 + 4 * dimensions)
             if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
-                raise ImageInputError(
-                    f"{path} is not an idx file with {dimensions} dimensions; download it again."
-                )
+                raise ImageInputError(f"{path} is not an idx file with {dimensions} dimensions; download it again.")
             shape = struct.unpack(f">{dimensions}I", head[4:])
             count = int(np.prod(shape, dtype=np.uint64))
             if count > LARGEST_BYTES or 0 in shape:
-                raise ImageInputError(
-                    f"{path} claims the shape {shape}, which cannot be used; download it again."
-                )
+                raise ImageInputError(f"{path} claims the shape {shape}, which cannot be used; download it again.")
             data = file.read(count)
     except (OSError, EOFError, zlib.error) as error:
         raise ImageInputError(f"{path} is damaged or truncated ({error}); download it again.") from error

@@ -15,9 +15,7 @@ def to_uint8(images: Tensor) -> Tensor:
 
     NaN becomes 0, so that a broken image looks black instead of undefined.
     """
-    levels = (
-        images.detach().float() * 127.5 + 128.0
-    )  # 127.5 centres [-1, 1]; the extra 0.5 with floor rounds half up
+    levels = images.detach().float() * 127.5 + 128.0  # 127.5 centres [-1, 1]; the extra 0.5 with floor rounds half up
     return levels.nan_to_num(nan=0.0).floor().clamp(0, 255).to(torch.uint8)
 
 
@@ -28,9 +26,7 @@ def from_uint8(images: Tensor) -> Tensor:
         ConfigError: if ``images`` is not uint8.
     """
     if images.dtype != torch.uint8:
-        raise ConfigError(
-            f"from_uint8 needs a uint8 tensor, got {images.dtype}; floats are already converted."
-        )
+        raise ConfigError(f"from_uint8 needs a uint8 tensor, got {images.dtype}; floats are already converted.")
     return images.float() / 127.5 - 1.0
 
 

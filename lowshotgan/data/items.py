@@ -24,17 +24,13 @@ class ListSource(Source):
     def __init__(self, items: Sequence[Any], column: str | None = None) -> None:
         if not len(items):
             raise ImageInputError("the list of images is empty; pass at least one path or PIL image.")
-        self._items = [
-            image_of(item, f"entry {index} of the list", column) for index, item in enumerate(items)
-        ]
+        self._items = [image_of(item, f"entry {index} of the list", column) for index, item in enumerate(items)]
         self._signed = _is_signed(self._items)
         self.parallel = all(isinstance(item, str | Path) for item in self._items)
         self.description = f"list of {len(items)}"
         for index, item in enumerate(self._items):
             if isinstance(item, str | Path) and Path(item).is_dir():
-                raise ImageInputError(
-                    f"entry {index} of the list is the folder {item}; pass the folder by itself."
-                )
+                raise ImageInputError(f"entry {index} of the list is the folder {item}; pass the folder by itself.")
 
     def __len__(self) -> int:
         return len(self._items)
@@ -61,8 +57,7 @@ class DatasetSource(Source):
         self.description = type(dataset).__name__
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise ImageInputError(
-                f"{self.description} is a stream without length; "
-                "pass list(itertools.islice(dataset, 1000)) instead."
+                f"{self.description} is a stream without length; pass list(itertools.islice(dataset, 1000)) instead."
             )
         if len(dataset) == 0:
             raise ImageInputError(f"{self.description} is empty; pass a dataset with at least one image.")
@@ -208,7 +203,6 @@ def _image_column(columns: list[str], features: Mapping[str, Any], column: str |
     found = typed or named
     if not found:
         raise ImageInputError(
-            f"none of the columns {', '.join(columns)} holds images; "
-            "name the right one, such as column='picture'."
+            f"none of the columns {', '.join(columns)} holds images; name the right one, such as column='picture'."
         )
     return found[0]

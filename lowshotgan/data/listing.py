@@ -14,8 +14,7 @@ def _endings(text: str) -> frozenset[str]:
 
 
 IMAGE_ENDINGS = _endings(
-    "jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff ppm pgm pbm pnm tga ico jp2 j2k avif mpo "
-    "qoi pcx sgi"
+    "jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff ppm pgm pbm pnm tga ico jp2 j2k avif mpo qoi pcx sgi"
 )
 UNREADABLE_ENDINGS = _endings("heic heif svg psd eps ai pdf raw cr2 cr3 nef arw dng orf rw2 exr hdr xcf jxl")
 """Pictures that Pillow alone cannot decode safely."""
@@ -55,9 +54,7 @@ def choose_names(
             skipped[kind] += 1
     if not images:
         raise ImageInputError(_nothing_found(where, skipped))
-    return sorted(
-        _select(images, where, as_patterns("include", include), as_patterns("exclude", exclude))
-    ), skipped
+    return sorted(_select(images, where, as_patterns("include", include), as_patterns("exclude", exclude))), skipped
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -74,14 +71,10 @@ def as_patterns(argument: str, value: object) -> tuple[str, ...] | None:
     """
     if value is None:
         return None
-    patterns = (
-        (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
-    )
+    patterns = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
     bad = [pattern for pattern in patterns if not isinstance(pattern, str) or not pattern.strip("/")]
     if bad or not patterns:
-        raise ConfigError(
-            f'{argument} must name folders, files or patterns like ("cats", "*.png"); got {value!r}.'
-        )
+        raise ConfigError(f'{argument} must name folders, files or patterns like ("cats", "*.png"); got {value!r}.')
     return patterns
 
 

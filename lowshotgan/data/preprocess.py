@@ -50,9 +50,7 @@ class Preprocess:
     def __post_init__(self) -> None:
         size = self.resolution
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_RESOLUTION:
-            raise ConfigError(
-                f"resolution must be a whole number from 1 to {LARGEST_RESOLUTION}, got {size!r}."
-            )
+            raise ConfigError(f"resolution must be a whole number from 1 to {LARGEST_RESOLUTION}, got {size!r}.")
         one_of("fit", self.fit, FITS)
         object.__setattr__(self, "background", _as_colour(self.background))
 
@@ -73,9 +71,7 @@ class Preprocess:
         left, top, right, bottom = self.box(image.size)
         scale = self.resolution / (min if self.fit == "crop" else max)(image.size)
         scale = scale if self.enlarge else min(scale, 1.0)
-        width, height = (
-            min(self.resolution, max(1, round(side * scale))) for side in (right - left, bottom - top)
-        )
+        width, height = (min(self.resolution, max(1, round(side * scale))) for side in (right - left, bottom - top))
         if (width, height) != image.size:
             image = image.resize((width, height), Image.Resampling.LANCZOS, box=(left, top, right, bottom))
         if image.size == (self.resolution, self.resolution):
@@ -151,8 +147,6 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 def _as_colour(colour: object) -> tuple[int, int, int]:
     values = tuple(colour) if isinstance(colour, list | tuple) else ()
-    if len(values) != 3 or any(
-        isinstance(v, bool) or not isinstance(v, int) or not 0 <= v <= 255 for v in values
-    ):
+    if len(values) != 3 or any(isinstance(v, bool) or not isinstance(v, int) or not 0 <= v <= 255 for v in values):
         raise ConfigError(f"background must be three whole numbers from 0 to 255, got {colour!r}.")
     return values

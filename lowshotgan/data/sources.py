@@ -86,9 +86,7 @@ def _open_path(
         if path.is_dir():
             return FolderSource(path, include=include, exclude=exclude)
     except OSError as error:
-        raise ImageInputError(
-            f"{path} cannot be opened ({error}); check the path and its permissions."
-        ) from error
+        raise ImageInputError(f"{path} cannot be opened ({error}); check the path and its permissions.") from error
     ending = path.suffix.lower()
     if ending == ".zip" or (ending not in IMAGE_ENDINGS and zipfile.is_zipfile(path)):
         return ZipSource(path, include=include, exclude=exclude)
@@ -126,8 +124,7 @@ def _open_object(images: Any, column: str | None) -> Source:
 def _as_items(images: Tensor | np.ndarray[Any, Any]) -> list[Any]:
     if images.ndim not in (3, 4):
         raise ImageInputError(
-            f"images have the shape {tuple(images.shape)}; "
-            "pass a tensor (N, C, H, W) or an array (N, H, W, C)."
+            f"images have the shape {tuple(images.shape)}; pass a tensor (N, C, H, W) or an array (N, H, W, C)."
         )
     return [images] if images.ndim == 3 else list(images)
 

@@ -33,6 +33,7 @@ _SYM6 = (
     -0.007800708325034148,
 )
 _UNIFORMS, _NORMALS = 21, 7
+_SURROUND = 8
 
 
 def augment_bgc(images: Tensor, p: float, draws: Draws) -> Tensor:
@@ -126,9 +127,9 @@ def warp(images: Tensor, back: Tensor) -> Tensor:
     """
     side = images.shape[-1]
     if side <= PLAIN_WARP_MAX:
-        return _sample(images, back, side, margin=0)
-    fine = _upsample(images)  # (B, C, 2H, 2H)
-    return _downsample(_sample(fine, back, 2 * side, margin=5))
+        return _sample(images, back, side, pad=0, mirror=0.0, margin=0)
+    fine = _upsample(images)  # (B, C, 2H + 4 SURROUND, ...)
+    return _downsample(_sample(fine, back, 2 * side, pad=2 * _SURROUND, mirror=0.5, margin=5))
 
 
 def recolour(images: Tensor, colour: Tensor) -> Tensor:
@@ -180,41 +181,50 @@ class Controller:
         self._count, self._steps = int(state["count"]), int(state["steps"])
 
 
-def _sample(images: Tensor, back: Tensor, side: int, *, margin: int) -> Tensor:
-    """Bilinear samples on a grid of ``side + 2 margin`` points a direction, spaced as the image's own pixels."""
+def _sample(images: Tensor, back: Tensor, side: int, *, pad: int, mirror: float, margin: int) -> Tensor:
+    """Bilinear samples on a grid spaced as the image's own pixels.
+
+    Args:
+        images: ``(B, C, S, S)`` with S = ``side + 2 pad``: the image inside ``pad`` pixels of surroundings.
+        back: ``(B, 3, 3)`` maps from output to input coordinates.
+        side: of the image without its surroundings, in pixels.
+        pad: pixels of surroundings on each side.
+        mirror: positions beyond the surroundings are mirrored at this many pixels inside the first pixel's centre.
+        margin: further rows and columns sampled on each side.
+    """
     position = (torch.arange(-margin, side + margin, device=images.device) * 2 + 1) / side - 1
     y, x = torch.meshgrid(position, position, indexing="ij")
     grid = torch.stack([x, y, torch.ones_like(x)]).flatten(1)  # (3, N)
     pixel = ((back @ grid)[:, :2] + 1) * (side / 2) - 0.5  # (B, 2, N)
+    inside = (pixel >= -pad) & (pixel <= side - 1 + pad)
+    pixel = torch.where(inside, pixel, _fold(pixel - mirror, side - 1 - 2 * mirror) + mirror) + pad
     corner = pixel.floor()
     part = (pixel - corner).to(images.dtype)
-    left, top = corner[:, 0].long(), corner[:, 1].long()
-    columns, rows = (
-        (_reflect(left, side), _reflect(left + 1, side)),
-        (_reflect(top, side), _reflect(top + 1, side)),
-    )
-    shares_x, shares_y = (1 - part[:, 0], part[:, 0]), (1 - part[:, 1], part[:, 1])
-    flat = images.flatten(2)
-    mixed = [
-        _pick(flat, rows[j] * side + columns[i]) * (shares_x[i] * shares_y[j])[:, None] for i in (0, 1) for j in (0, 1)
-    ]
-    total = mixed[0] + mixed[1] + mixed[2] + mixed[3]
-    return total.view(*images.shape[:2], side + 2 * margin, side + 2 * margin)
+    last = side + 2 * pad - 1
+    index = corner.long().clamp(0, last)
+    (left, top), (right, bottom) = index.unbind(1), (index + 1).clamp(max=last).unbind(1)
+    (over, down), (stay_x, stay_y) = part[:, None].unbind(2), (1 - part[:, None]).unbind(2)  # (B, 1, N) each
+    flat, width = images.flatten(2), side + 2 * pad
+    upper = _pick(flat, top * width + left) * stay_x + _pick(flat, top * width + right) * over
+    lower = _pick(flat, bottom * width + left) * stay_x + _pick(flat, bottom * width + right) * over
+    mixed = upper * stay_y + lower * down
+    return mixed.view(*images.shape[:2], side + 2 * margin, side + 2 * margin)
 
 
 def _pick(flat: Tensor, index: Tensor) -> Tensor:
     return flat.gather(2, index[:, None].expand(-1, flat.shape[1], -1))
 
 
-def _reflect(index: Tensor, side: int) -> Tensor:
-    """Fold any whole number into [0, side) as a mirror at the centres of the border pixels does."""
-    index = index % (2 * (side - 1))
-    return torch.minimum(index, 2 * (side - 1) - index)
+def _fold(position: Tensor, length: float) -> Tensor:
+    """Mirror any position into [0, length]."""
+    position = position.remainder(2 * length)
+    return torch.minimum(position, 2 * length - position)
 
 
 def _upsample(images: Tensor) -> Tensor:
-    padded = F.pad(images, (6, 6, 6, 6), mode="reflect")
-    spread = torch.zeros(*padded.shape[:2], 2 * padded.shape[2], 2 * padded.shape[3], device=images.device)
+    """Double the side, with ``_SURROUND`` mirrored pixels around the image (twice as many in the result)."""
+    padded = F.pad(images, (_SURROUND + 6,) * 4, mode="reflect")
+    spread = torch.zeros(*padded.shape[:2], *(2 * size for size in padded.shape[2:]), device=images.device)
     spread = spread.to(images.dtype)
     spread[..., ::2, ::2] = padded
     return _filter(spread, _taps(images).flip(0) * 2)[..., 6:-7, 6:-7]

@@ -43,6 +43,8 @@ PROBE_SAMPLES = 300
 """Source samples the distance to the target is measured with."""
 SELECTOR_SAMPLES = 128
 """Samples each snapshot is scored with."""
+SCORE_AT_LEAST = 10
+"""Fewest steps between two scores."""
 SNAPSHOTS = 12
 """Scores during a run."""
 REPORT_SEEDS = range(16)
@@ -240,7 +242,7 @@ def adapt(
     selector = Selector(
         average,
         make_judge(work.pixels, draw_samples(model.generator, latents), work.extractor, flip=work.recipe.flip),
-        every=max(work.recipe.steps // SNAPSHOTS, 1),
+        every=max(work.recipe.steps // SNAPSHOTS, SCORE_AT_LEAST),
         count=SELECTOR_SAMPLES,
         start=work.recipe.warm_up,
         seed=work.settings.seed,

@@ -170,7 +170,7 @@ class _StageRun:
         self.draws = Draws(seed, device=machine.device, rank=machine.rank, world_size=machine.world_size)
         self.step = 0
         self.nonfinite = 0
-        self.nonfinite_steps = 0
+        self.nonfinite_steps: dict[str, int] = {}
         self.busy = 0.0
         _check_stage(stage)
 
@@ -229,25 +229,26 @@ class _StageRun:
                     logged[name] = logged.get(name, torch.zeros_like(value)) + value / self.settings.accumulate
             gradients = [p.grad for p in self.stage.groups[phase.updates].params if p.grad is not None]
             self.machine.average(gradients)
-            self._keep_sane(gradients)
+            self._keep_sane(gradients, phase.name)
             if phase.mask_gradients is not None:
                 phase.mask_gradients()
             optimizer.step()
         return logged
 
-    def _keep_sane(self, gradients: list[Tensor]) -> None:
+    def _keep_sane(self, gradients: list[Tensor], phase: str) -> None:
         """Zero NaN gradients and clamp infinite ones, as StyleGAN2-ADA does, and count them."""
         if not gradients or bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
-            self.nonfinite_steps = 0
+            self.nonfinite_steps[phase] = 0
             return
         for gradient in gradients:
             self.nonfinite += int((~torch.isfinite(gradient)).sum())
             torch.nan_to_num_(gradient, nan=0.0, posinf=1e5, neginf=-1e5)
-        self.nonfinite_steps += 1
-        if self.nonfinite_steps >= MAX_NONFINITE_STEPS:
+        self.nonfinite_steps[phase] = times = self.nonfinite_steps.get(phase, 0) + 1
+        if times >= MAX_NONFINITE_STEPS:
             raise DivergenceError(
-                f"Gradients were NaN or infinite {self.nonfinite_steps} times in a row (stage {self.stage.name!r}, step "
-                f"{self.step}). Lower the learning rate or use precision='fp32', then resume from the last checkpoint."
+                f"Gradients of {phase!r} were NaN or infinite {times} times in a row (stage {self.stage.name!r}, "
+                f"step {self.step}). Lower the learning rate or use precision='fp32', then resume from the last "
+                "checkpoint."
             )
 
     def _autocast(self, phase: Phase) -> AbstractContextManager[Any]:

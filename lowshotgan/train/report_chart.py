@@ -41,13 +41,14 @@ def curve_chart(points: Sequence[CurvePoint], *, min_diversity: float, max_memor
     if not shown:
         return ""
     axes = _axes(shown, min_diversity)
+    route = " ".join(f"{axes.x(p.fidelity):.1f},{axes.y(p.diversity):.1f}" for p in shown)
     about = f"Variety over distance to your images for {len(shown)} snapshots."
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{about}">',
         *_frame(axes),
         *_rule(axes, min_diversity, "wanted"),
         *_rule(axes, 1.0, "as varied as the base"),
-        f'<polyline class="path" points="{" ".join(f"{axes.x(p.fidelity):.1f},{axes.y(p.diversity):.1f}" for p in shown)}"/>',
+        f'<polyline class="path" points="{route}"/>',
         *(_mark(p, axes, max_memorization) for p in sorted(shown, key=lambda p: (p.chosen, p.kept))),
         *_labels(shown, axes),
         "</svg>",

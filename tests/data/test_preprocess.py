@@ -28,7 +28,7 @@ def picture(mode, width, height, seed):
     return plain
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     mode=st.sampled_from(MODES),
     width=st.integers(1, 70),
@@ -45,7 +45,7 @@ def test_any_mode_and_size_gives_a_square_rgb_tensor(mode, width, height, resolu
     assert prepared.is_contiguous()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     width=st.integers(1, 300),
     height=st.integers(1, 300),
@@ -59,7 +59,7 @@ def test_one_colour_stays_that_colour(width, height, resolution, fit, level):
     assert torch.equal(prepared, torch.tensor(level, dtype=torch.uint8)[:, None, None].expand_as(prepared))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(size=st.integers(1, 40), mode=st.sampled_from(["RGB", "L", "RGBA"]), fit=st.sampled_from(["crop", "pad"]))
 def test_an_image_of_the_right_size_keeps_its_values(size, mode, fit):
     original = picture(mode, size, size, seed=size)

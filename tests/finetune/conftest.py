@@ -48,14 +48,16 @@ def tiny_discriminator(resolution: int = 16, *, seed: int = 1) -> Discriminator:
     return Discriminator(resolution, channel_base=64, channel_max=16)
 
 
-def step_stage(stage: Stage, steps: int, *, betas: tuple[float, float] | None = None) -> dict[str, float]:
-    """Run a stage as the training loop does, without everything a loop adds; returns the last step's log."""
+def step_stage(
+    stage: Stage, steps: int, *, first: int = 0, betas: tuple[float, float] | None = None
+) -> dict[str, float]:
+    """Run ``steps`` steps as the training loop does, without everything a loop adds; returns the last step's log."""
     optimizers = {
         name: torch.optim.Adam(list(group.params), lr=group.lr, betas=betas or group.betas)
         for name, group in stage.groups.items()
     }
     draws, log = Draws(0), {}
-    for step in range(steps):
+    for step in range(first, first + steps):
         images, log = next(stage.batches), {}
         for phase in stage.phases:
             if step < phase.start or (phase.stop is not None and step >= phase.stop) or step % phase.every:
@@ -98,6 +100,12 @@ def discriminator() -> Discriminator:
 def images() -> Tensor:
     """Ten target images ``(10, 3, 16, 16)``."""
     return torch.rand(10, 3, 16, 16, generator=torch.Generator().manual_seed(3)) * 2 - 1
+
+
+@pytest.fixture
+def small() -> tuple[Generator, Discriminator]:
+    """The smallest networks there are, at 8 px, for longer runs."""
+    return tiny_generator(8), tiny_discriminator(8)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_w_offset_is_an_offset_of_w(generator: Generator, latents: Tensor) -> No
 
 
 def test_delta_sizes(generator: Generator) -> None:
-    layers = 8                                          # 4x4: conv, rgb; two more blocks: two convs, rgb each
+    layers = 8  # 4x4: conv, rgb; two more blocks: two convs, rgb each
     assert adapted(generator, "w_offset").describe()["values"] == layers * 16
     assert adapted(generator, "w_offset(shared=True)").describe()["values"] == 16
     assert adapted(generator, "full").describe()["share"] == 1.0
@@ -144,7 +144,10 @@ def test_random_half_of_low_rank_depends_on_the_seed_alone(generator: Generator)
     torch.manual_seed(1)
     first = AdaptedGenerator(generator, parts, seed=4).delta()
     torch.manual_seed(2)
-    second, other = AdaptedGenerator(generator, parts, seed=4).delta(), AdaptedGenerator(generator, parts, seed=5).delta()
+    second, other = (
+        AdaptedGenerator(generator, parts, seed=4).delta(),
+        AdaptedGenerator(generator, parts, seed=5).delta(),
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 

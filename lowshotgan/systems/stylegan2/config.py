@@ -44,7 +44,7 @@ class SourceTraining:
         mixing: probability that a sample mixes two styles.
         flip: mirror images at random.
         ada_target: target of adaptive discriminator augmentation (Karras et al., NeurIPS 2020); 0 turns it off.
-        warm_up_steps: steps of variational warm-up before the networks compete (``warm_up.py``); 0 for none.
+        warm_up_steps: steps of redrawing images before the networks compete (``warm_up.py``); 0 for none.
         ema_half_life: of the averaged generator, in steps.
         ema_rampup: the half-life is at most this share of the steps done.
     """

@@ -27,7 +27,7 @@ from lowshotgan.systems.generation import Generation, OutputType
 from lowshotgan.systems.stylegan2.config import SourceTraining, StyleGAN2Config
 from lowshotgan.systems.stylegan2.projection import Projection, project_image
 from lowshotgan.systems.stylegan2.stages import average_of, preview_of, source_stage
-from lowshotgan.systems.stylegan2.warm_up import warm_up_stage
+from lowshotgan.systems.stylegan2.warm_up import WarmUp
 from lowshotgan.types import PathLike, Stage
 
 
@@ -256,15 +256,11 @@ class StyleGAN2(System):
         )
         averaged, live = self.generator, average_of(self.generator).train()
         if training.warm_up_steps:
-            yield warm_up_stage(
-                live,
-                averaged,
-                self.discriminator,
-                batches,
-                steps=training.warm_up_steps,
-                lr=training.lr,
-                preview=preview_of(averaged, preview_seeds),
-            )
+            warm_up = WarmUp(live, averaged, self.discriminator, lr=training.lr)
+            preview = preview_of(averaged, preview_seeds)
+            yield warm_up.redrawing_stage(batches, steps=training.warm_up_steps, preview=preview)
+            mean, root = warm_up.style_distribution(images)
+            yield warm_up.prior_stage(mean, root, batches)
         yield source_stage(live, averaged, self.discriminator, batches, training, preview_seeds=preview_seeds)
 
     def _draw(self, latents: Tensor, truncation: float, noise: Noise) -> Tensor:

@@ -1,11 +1,12 @@
-"""Variational warm-up: teach generator and discriminator trunk to redraw images before they compete.
+"""Warm-up: teach the networks to redraw images before they compete.
 
-    image -> discriminator trunk -> head -> mean, log variance of z -> z -> mapping -> synthesis -> image
+    image -> discriminator trunk -> head -> w -> synthesis -> image          (stage "warm_up")
+    z -> mapping -> w distributed as the w of the images                     (stage "prior")
 
-A GAN trained from scratch spends most of a small budget on learning to draw at all. Here the generator first learns
-to decode, as the decoder of a variational autoencoder (Kingma and Welling 2014) whose encoder is the discriminator's
-trunk; the prior on z is the one the GAN samples from, so adversarial training starts from blurred but whole images
-and from useful features. The head is discarded afterwards.
+A GAN trained from scratch spends most of a small budget on learning to draw at all. Here the synthesis network first
+learns to decode as half of an autoencoder, whose encoder is the discriminator's trunk with a head that is discarded
+afterwards. Then the mapping network is fitted to the Gaussian with the mean and covariance of the encoded images, so
+adversarial training starts from blurred but whole images and from useful features.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,74 +16,119 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lowshotgan.data.dataset import ImageSet
+from lowshotgan.data.images import from_uint8
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
-KL_WEIGHT = 1e-4
-"""Nats of KL divergence against mean absolute error: a Laplace likelihood of scale about 1.2 at 64 px."""
+STYLE_NOISE = 0.1
+"""Standard deviation of the noise on w, whose own is held near 1: neighbouring styles draw similar images."""
+SCALE_WEIGHT = 0.01
+PRIOR_STEPS = 2000
+PRIOR_LR = 0.1
+"""The mapping network's weights are stored a hundred times larger than they act, so its steps must be large too."""
+ENCODED = 4000
+"""At most this many images are encoded to estimate the distribution of styles."""
 
 
-class LatentHead(nn.Module):
-    """Discriminator features ``(B, C)`` to the mean and log variance of z, ``(B, z_dim)`` each."""
+class StyleHead(nn.Module):
+    """Discriminator features ``(B, C)`` to styles ``(B, w_dim)``."""
 
-    def __init__(self, features: int, z_dim: int) -> None:
+    def __init__(self, features: int, w_dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, 2 * z_dim)
-        nn.init.normal_(self.linear.weight, std=0.02)
-        nn.init.zeros_(self.linear.bias)
+        self.linear = nn.Linear(features, w_dim)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.linear(features).chunk(2, dim=1)
-        return mean, log_variance.clamp(-8.0, 4.0)
+    def forward(self, features: Tensor) -> Tensor:
+        styles: Tensor = self.linear(features)
+        return styles
 
 
-def warm_up_stage(
-    generator: Generator,
-    averaged: Generator,
-    discriminator: Discriminator,
-    batches: Batches,
-    *,
-    steps: int,
-    lr: float,
-    preview: Callable[[], Tensor] | None = None,
-    ema_half_life: float = 100.0,
-) -> Stage:
-    """One stage that trains both networks as an autoencoder."""
-    head = LatentHead(discriminator.b4.fc.weight.shape[0], generator.z_dim)
-    head.to(next(generator.parameters()).device)
+class WarmUp:
+    """The two stages, and what lies between them.
 
-    def terms(batch: Batch) -> Mapping[str, Tensor]:
-        return autoencoding_terms(generator, discriminator, head, batch)
+    Args:
+        generator: live; its synthesis network, then its mapping network is trained.
+        averaged: the running average of ``generator``.
+        discriminator: its trunk is trained.
+        lr: learning rate of the first stage.
+    """
 
-    def group(network: nn.Module) -> list[Any]:
-        return list(network.parameters())
+    def __init__(
+        self, generator: Generator, averaged: Generator, discriminator: Discriminator, *, lr: float
+    ) -> None:
+        self.generator, self.averaged, self.discriminator, self.lr = generator, averaged, discriminator, lr
+        self.head = StyleHead(discriminator.b4.fc.weight.shape[0], generator.w_dim)
+        self.head.to(next(generator.parameters()).device)
 
-    params = group(generator) + group(discriminator) + group(head)
-    return Stage(
-        name="warm_up",
-        steps=steps,
-        batches=batches,
-        groups={"autoencoder": ParamGroup(params, lr=lr, betas=(0.9, 0.99))},
-        phases=[Phase("warm_up", "autoencoder", terms, {"reconstruction": 1.0, "kl": KL_WEIGHT})],
-        modules={"generator": generator, "discriminator": discriminator, "head": head},
-        averages={"generator": (generator, averaged)},
-        ema_half_life=ema_half_life,
-        preview=preview,
-    )
+    def redrawing_stage(self, batches: Batches, *, steps: int, preview: Callable[[], Tensor] | None = None) -> Stage:
+        """Train trunk, head and synthesis as an autoencoder."""
+        networks: list[nn.Module] = [self.generator.synthesis, self.discriminator, self.head]
+        params = [parameter for network in networks for parameter in network.parameters()]
+        return Stage(
+            name="warm_up",
+            steps=steps,
+            batches=batches,
+            groups={"autoencoder": ParamGroup(params, lr=self.lr, betas=(0.9, 0.99))},
+            phases=[
+                Phase("warm_up", "autoencoder", self.redrawing_terms, {"reconstruction": 1.0, "scale": SCALE_WEIGHT})
+            ],
+            modules=self._modules(),
+            averages={"generator": (self.generator, self.averaged)},
+            ema_half_life=50.0,
+            preview=preview,
+        )
 
+    def redrawing_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Mean absolute error over a pyramid of resolutions, and how far the styles' spread is from 1; ``(B,)``."""
+        styles = self.encode(batch.images)
+        noisy = styles + STYLE_NOISE * batch.draws.normal(*styles.shape)
+        drawn = self.generator.synthesis(self.generator.broadcast(noisy), noise="none")
+        assert isinstance(drawn, Tensor)
+        scale = (styles.square().mean(dim=1) - 1.0).square()
+        return {"reconstruction": pyramid_error(drawn, batch.images), "scale": scale}
 
-def autoencoding_terms(
-    generator: Generator, discriminator: Discriminator, head: LatentHead, batch: Batch
-) -> Mapping[str, Tensor]:
-    """Mean absolute error over a pyramid of resolutions, and KL divergence in nats; ``(B,)`` each."""
-    _, features = discriminator(batch.images, return_features=True)
-    mean, log_variance = head(features["b4.fc"])
-    z = mean + (0.5 * log_variance).exp() * batch.draws.normal(len(mean), mean.shape[1])
-    w = generator.mapping(z)
-    generator.mapping.track(w.detach())
-    drawn = generator.synthesis(generator.broadcast(w), noise="none")
-    kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1)
-    return {"reconstruction": pyramid_error(drawn, batch.images), "kl": kl}
+    def encode(self, images: Tensor) -> Tensor:
+        """Styles ``(B, w_dim)`` of images ``(B, 3, R, R)`` in [-1, 1]."""
+        _, features = self.discriminator(images, return_features=True)
+        styles: Tensor = self.head(features["b4.fc"])
+        return styles
+
+    @torch.no_grad()
+    def style_distribution(self, images: ImageSet) -> tuple[Tensor, Tensor]:
+        """Mean ``(w_dim,)`` and root of the covariance ``(w_dim, w_dim)`` of the styles of ``images``."""
+        device = next(self.generator.parameters()).device
+        chosen = torch.arange(min(len(images), ENCODED))
+        styles = torch.cat([self.encode(from_uint8(images.uint8(part)).to(device)) for part in chosen.split(64)])
+        mean = styles.mean(dim=0)
+        covariance = (styles - mean).T.double() @ (styles - mean).double() / len(styles)
+        values, vectors = torch.linalg.eigh(covariance.cpu())
+        root = vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T
+        return mean, root.to(mean)
+
+    def prior_stage(self, mean: Tensor, root: Tensor, batches: Batches) -> Stage:
+        """Fit the mapping network to ``mean + root @ z``."""
+        mapping = self.generator.mapping
+        mapping.w_avg.copy_(mean)
+
+        def terms(batch: Batch) -> Mapping[str, Tensor]:
+            z = batch.draws.normal(256, self.generator.z_dim)
+            unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+            wanted = mean + F.pad(unit, (0, max(0, len(mean) - unit.shape[1])))[:, : len(mean)] @ root
+            return {"fit": (mapping(z) - wanted).square().mean(dim=1)}
+
+        return Stage(
+            name="prior",
+            steps=PRIOR_STEPS,
+            batches=batches,
+            groups={"mapping": ParamGroup(list(mapping.parameters()), lr=PRIOR_LR, betas=(0.9, 0.99))},
+            phases=[Phase("prior", "mapping", terms, {"fit": 1.0})],
+            modules=self._modules(),
+            averages={"generator": (self.generator, self.averaged)},
+            ema_half_life=50.0,
+        )
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "head": self.head}
 
 
 def pyramid_error(images: Tensor, target: Tensor) -> Tensor:
