@@ -41,9 +41,7 @@ def main() -> None:
     options = _options()
     recipe = tomllib.loads(options.recipe.read_text())
     torch.set_num_threads(options.threads)
-    packs = [
-        load_pack(options.data, entry, recipe["train"], options.work / "cache") for entry in recipe["pack"]
-    ]
+    packs = [load_pack(options.data, entry, recipe["train"], options.work / "cache") for entry in recipe["pack"]]
     training = Training(recipe, packs, options.work / "checkpoint.pt")
     training.run()
     scores = training.evaluate()
@@ -53,14 +51,10 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the packs")
     parser.add_argument("--recipe", type=Path, required=True, help="TOML file")
-    parser.add_argument(
-        "--work", type=Path, default=Path("runs/features"), help="checkpoints and decoded packs"
-    )
+    parser.add_argument("--work", type=Path, default=Path("runs/features"), help="checkpoints and decoded packs")
     parser.add_argument("--publish", type=Path, help="weights folder to write the finished network into")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
@@ -129,12 +123,8 @@ def _read_zip(path: Path, entry: dict[str, Any]) -> Iterator[tuple[Image.Image, 
 
 
 def _read_idx(path: Path, limit: int) -> Iterator[tuple[Image.Image, dict[str, str]]]:
-    pixels = np.frombuffer(
-        gzip.decompress((path / "train-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16
-    )
-    digits = np.frombuffer(
-        gzip.decompress((path / "train-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8
-    )
+    pixels = np.frombuffer(gzip.decompress((path / "train-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
+    digits = np.frombuffer(gzip.decompress((path / "train-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
     for i, image in enumerate(pixels.reshape(-1, 28, 28)[:limit]):
         yield Image.fromarray(image), {"folder": str(digits[i]), "stem": f"{path.name}/{i:05d}"}
 
@@ -283,18 +273,14 @@ class Training:
 
     def _batch(self) -> tuple[Tensor, list[dict[str, int]], Tensor]:
         shares = torch.tensor([pack.entry["share"] for pack in self.packs])
-        chosen = torch.multinomial(
-            shares, self.settings["batch_size"], replacement=True, generator=self.generator
-        )
+        chosen = torch.multinomial(shares, self.settings["batch_size"], replacement=True, generator=self.generator)
         images, labels, flip = [], [], []
         for pack in (self.packs[i] for i in chosen.tolist()):
             i = pack.training[int(torch.randint(len(pack.training), (), generator=self.generator))]
             images.append(torch.from_numpy(pack.images[i].copy()))
             labels.append({head: int(values[i]) for head, values in pack.labels.items()})
             flip.append(pack.entry.get("flip", True))
-        views, strengths = augment(
-            torch.stack(images).float() / 127.5 - 1, torch.tensor(flip), self.generator
-        )
+        views, strengths = augment(torch.stack(images).float() / 127.5 - 1, torch.tensor(flip), self.generator)
         return views, labels, strengths
 
     def _losses(self, features: Tensor, labels: list[dict[str, int]], strengths: Tensor) -> dict[str, Tensor]:
@@ -367,9 +353,7 @@ class Training:
 
 def _plain(images: np.ndarray) -> Tensor:
     x = torch.from_numpy(images.copy()).float() / 127.5 - 1
-    return F.interpolate(
-        x, size=(RESOLUTION, RESOLUTION), mode="bilinear", antialias=True, align_corners=False
-    )
+    return F.interpolate(x, size=(RESOLUTION, RESOLUTION), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _score(guess: Tensor, target: Tensor, classes: int) -> dict[str, float]:
@@ -383,9 +367,7 @@ def _score(guess: Tensor, target: Tensor, classes: int) -> dict[str, float]:
     }
 
 
-def publish(
-    net: FeatureNet, scores: dict[str, dict[str, float]], recipe: dict[str, Any], folder: Path
-) -> None:
+def publish(net: FeatureNet, scores: dict[str, dict[str, float]], recipe: dict[str, Any], folder: Path) -> None:
     """Write the model folder; large tensors become float16, about 4 MB in all."""
     config = {"arch": "features_64", "system": "features", "config": recipe["net"]}
     card = CARD.format(
@@ -421,36 +403,35 @@ tags: [feature-extraction, perceptual-distance, metrics]
 # features_64.lsg1
 
 Frozen feature network of lowshotgan, for metrics without a download (`KD-lsg1`, `FD-lsg1`, `PD-lsg1`) and for
-perceptual losses. {parameters:.2f} million parameters, images of 64 px; four maps (32, 64, 128, 256 channels
-at 32, 16, 8, 4 px) and an embedding of 256 values. Its scores cannot be compared with FID, KID or LPIPS of
-papers.
+perceptual losses. {parameters:.2f} million parameters; images of 64 px; four maps (32, 64, 128, 256 channels at
+32, 16, 8, 4 px) and an embedding of 256 values. Its scores cannot be compared with FID, KID or LPIPS of papers.
 
 ## Training
 
-From random weights, no other network involved: a classifier with one head per labelling below and one head
-that estimates how strongly each training view was blurred, recoloured, zoomed, covered or made noisy, so that
-the features see degradations instead of ignoring them. {steps} steps of {batch} images, AdamW, float32 on a
-CPU, averaged weights; `recipes/features_64.lsg1.toml` and `recipes/train_features.py` hold every setting. The
-published weights were trained in two sittings: the first 500 steps under the learning-rate schedule of a run
-of 2,800 steps, the rest as the recipe says.
+From random weights, no other network involved: a classifier with one head per labelling below, and one head that
+estimates how strongly each training view was blurred, recoloured, zoomed, covered or made noisy, so that the
+features see degradations instead of ignoring them. {steps} steps of {batch} images, AdamW, float32 on a CPU,
+averaged weights; `recipes/features_64.lsg1.toml` and `recipes/train_features.py` hold every setting. The published
+weights were trained in two sittings: about the first 500 steps under the learning-rate schedule of a run of 2,800
+steps, the rest as the recipe says, so a new run gives similar, not equal weights.
 
 | pack | licence of the images | heads | folders never read |
 |---|---|---|---|
 {packs}
 
-The images are of the Oxford-IIIT Pet Dataset (Parkhi et al. 2012), Fruits-360 (Muresan and Oltean),
-TensorFlow flowers (by their Flickr photographers), Omniglot (Lake), DiceBear avatars (Adventurer by Lisa
-Wischofsky; Micah by Micah Lanier; Personas by Draftbit; Face Generator by The Visual Team; Toon Head by Johan
-Melin; Miniavs by Webpixels; Croodles by vijay verma; Notionists by Zoish; Open Peeps by Pablo Stanley; Pixel
-Art by DiceBear), emoji of Noto (Google), Blobmoji (C1710), EmojiTwo, Twemoji (Twitter and contributors),
-OpenMoji and Fluent (Microsoft), and Fashion-MNIST (Zalando SE).
+The images are of the Oxford-IIIT Pet Dataset (Parkhi et al. 2012), Fruits-360 (Muresan and Oltean), TensorFlow
+flowers (by their Flickr photographers), Omniglot (Lake), DiceBear avatars (Adventurer by Lisa Wischofsky; Micah by
+Micah Lanier; Personas by Draftbit; Face Generator by The Visual Team; Toon Head by Johan Melin; Miniavs by
+Webpixels; Croodles by vijay verma; Notionists by Zoish; Open Peeps by Pablo Stanley; Pixel Art by DiceBear), emoji
+of Noto (Google), Blobmoji (C1710), EmojiTwo, Twemoji (Twitter and contributors), OpenMoji and Fluent (Microsoft),
+and Fashion-MNIST (Zalando SE).
 
 ## Held-out accuracy
 
-One image in {one_in}, chosen by a checksum of its name (for emoji: of the code point, over all vendors), was
-never trained on. Fruits of one class are frames of one turning object, so their held-out frames are easy.
-Emoji identity (head `emoji`) has no held-out figure, because held-out code points are classes the head never
-saw.
+One image in {one_in}, chosen by a checksum of its name (for emoji: of the code point, over all vendors), was never
+trained on. Fruits of one class are frames of one turning object, so their held-out frames are easy; a pet may be
+in both packs, as a face and whole. Emoji identity (head `emoji`) has no held-out figure, because held-out code
+points are classes the head never saw. Eyes, mouths and pet breeds it did not learn in the time it had.
 
 | head | classes | held-out images | accuracy | largest class |
 |---|---|---|---|---|
@@ -458,17 +439,15 @@ saw.
 
 ## Limits
 
-- It knows drawings, emoji, avatars, fruit, flowers, pets, letters and clothes; on other photographs it is a
-weak judge.
-- Most images of the packs above were training images of this network. When they are also the reference set of
-a score,
-  the network has seen them as a classifier (as Inception has seen ImageNet), not as a target to be matched.
-  The folders named in the last column, and one image in {one_in} of the others, were never seen.
+- It knows drawings, emoji, avatars, fruit, flowers, pets, letters and clothes; of other photographs it is a weak
+  judge.
+- Most images of these packs were training images of this network. Where they also are the reference set of a score,
+  the network has seen them as a classifier (as Inception has seen ImageNet), not as a target to be matched. The
+  folders in the last column, and one image in {one_in} of the others, it never saw.
 
 ## Licence
 
-CC BY-SA 4.0, because some of the training images are under that licence. Images measured with the network,
-and models trained with a loss that uses it, are not adaptations of it in our reading.
+CC BY-SA 4.0, because some of the training images are under that licence.
 """
 
 

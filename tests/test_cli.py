@@ -429,6 +429,12 @@ def test_json_output_stays_clean_when_the_library_prints(api, folder, capsys, mo
     assert "noise" in said.err
 
 
+def test_only_the_main_process_speaks(api, folder, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert run(["finetune", "photos", "-o", "out"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_unknown_command_and_option(capsys):
     assert run(["finetoon"]) == 2
     assert run(["generate", "m", "--sedes", "1"]) == 2

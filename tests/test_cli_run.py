@@ -52,7 +52,7 @@ def test_the_run_folder(adapted, capsys):
 
 
 def test_generate_grid_and_blend(adapted, place):
-    assert run(["generate", "run", "--seeds", "0-3", "--truncation", "0.8", "--grid", "a.png", "-o", "pngs"]) == 0
+    assert run(["generate", "run", "--seeds", "0-3", "--blend", "0.5", "--grid", "a.png", "-o", "pngs"]) == 0
     assert len(list((place / "pngs").glob("*.png"))) == 4
     with Image.open("a.png") as grid:
         assert min(grid.size) >= 64

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, redirect_stdout
@@ -14,6 +15,8 @@ import click
 
 def show(value: Any, *, as_json: bool, text: str | None = None) -> None:
     """Print ``value`` as JSON, or else ``text`` (by default one ``key: value`` line for each entry)."""
+    if os.environ.get("RANK", "0") != "0":  # torchrun: the main process speaks for all
+        return
     if as_json:
         click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
     else:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from lowshotgan.checks import one_of
 from lowshotgan.errors import ConfigError, WeightsFormatError
-from lowshotgan.hub.digest import sha256_file
 from lowshotgan.hub.files import CONFIG, MODEL, read_config
 from lowshotgan.hub.remote import resolve
 from lowshotgan.hub.tensors import load_strict, read_tensors, state_digest
@@ -41,7 +40,7 @@ class Extractor:
 
     Attributes:
         name: as printed in the names of scores.
-        fingerprint: first 8 hexadecimal digits of the SHA-256 of the weights.
+        fingerprint: first 8 hexadecimal digits of the SHA-256 of the weights (their values, for Inception the file).
         net: from ``(B, 3, size, size)`` to embeddings ``(B, dim)``; its method ``maps``, if it has one, gives
             the maps of the perceptual distance.
         dim: values in an embedding.
@@ -75,9 +74,7 @@ class Extractor:
             self.net(self.prepare(part)).float().cpu() for part in batches(check_images(images), batch_size)
         ]
         if parts[0].shape[1:] != (self.dim,):
-            raise ConfigError(
-                f"{self.name} returned {tuple(parts[0].shape)}; an extractor returns (B, {self.dim})."
-            )
+            raise ConfigError(f"{self.name} returned {tuple(parts[0].shape)}; an extractor returns (B, {self.dim}).")
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -178,9 +175,7 @@ def extractor_from_module(
         out = net(torch.zeros(2, 3, size, size, device=device))
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != 2:
         raise ConfigError(f"{name} must turn (B, 3, {size}, {size}) into (B, D); pool its output first.")
-    return Extractor(
-        name, state_digest(net.state_dict())[:8], net, dim=out.shape[1], size=size, resize=resize
-    )
+    return Extractor(name, state_digest(net.state_dict())[:8], net, dim=out.shape[1], size=size, resize=resize)
 
 
 def register_extractor(extractor: Extractor) -> None:
@@ -198,9 +193,7 @@ def check_images(images: Tensor) -> Tensor:
     return images
 
 
-def _auto(
-    path: str | Path | None, resize: str, device: str | torch.device, allow_download: bool
-) -> Extractor:
+def _auto(path: str | Path | None, resize: str, device: str | torch.device, allow_download: bool) -> Extractor:
     if path is not None or _configured_inception() is not None:
         return _inception(path, resize, device)
     return _REGISTERED[0] if _REGISTERED else _shipped(device, allow_download)
@@ -220,9 +213,7 @@ def _inception(path: str | Path | None, resize: str, device: str | torch.device)
             "file into a folder of LOWSHOTGAN_WEIGHTS_DIR. Or use extractor='lsg1' (FD-lsg1, KD-lsg1)."
         )
     net, digest = load_inception(found)
-    return Extractor(
-        "inception", digest[:8], net.to(device), net.dim, 299, resize, scale=128.0, reference=True
-    )
+    return Extractor("inception", digest[:8], net.to(device), net.dim, 299, resize, scale=128.0, reference=True)
 
 
 def _shipped(device: str | torch.device, allow_download: bool) -> Extractor:
@@ -231,12 +222,10 @@ def _shipped(device: str | torch.device, allow_download: bool) -> Extractor:
     try:
         net = FeatureNet(**read_config(folder)["config"])
     except TypeError as error:
-        raise WeightsFormatError(
-            f"{folder / CONFIG} is no FeatureNet's ({error}); fetch it again."
-        ) from error
+        raise WeightsFormatError(f"{folder / CONFIG} is no FeatureNet's ({error}); fetch it again.") from error
     load_strict(net, read_tensors(weights), what=str(weights))
     net.to(device).eval().requires_grad_(False)
-    return Extractor("lsg1", sha256_file(weights)[:8], net, dim=net.dim, size=64)
+    return Extractor("lsg1", state_digest(net.state_dict())[:8], net, dim=net.dim, size=64)
 
 
 def _random_vgg11(seed: int, device: str | torch.device) -> Extractor:

@@ -42,9 +42,7 @@ def intra_cluster_distance(fake: Tensor, train: Tensor, *, members: int = 50, se
         ConfigError: if a set is empty.
     """
     if not len(fake) or not len(train):
-        raise ConfigError(
-            f"intra-cluster distance needs fakes and training images, got {len(fake)} and {len(train)}."
-        )
+        raise ConfigError(f"intra-cluster distance needs fakes and training images, got {len(fake)} and {len(train)}.")
     nearest = pairwise_perceptual(fake, train).argmin(1)
     generator = torch.Generator().manual_seed(seed)
     sizes, means = [], []

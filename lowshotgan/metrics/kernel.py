@@ -88,13 +88,9 @@ def check_embeddings(real: Tensor, fake: Tensor, *, least: int) -> None:
             "compute both with the same extractor."
         )
     if min(len(real), len(fake)) < least:
-        raise ConfigError(
-            f"each set needs at least {least} images, got {len(real)} and {len(fake)}; add images."
-        )
+        raise ConfigError(f"each set needs at least {least} images, got {len(real)} and {len(fake)}; add images.")
     if not (torch.isfinite(real).all() and torch.isfinite(fake).all()):
-        raise ConfigError(
-            "embeddings hold NaN or infinite values; check the images and the extractor's weights."
-        )
+        raise ConfigError("embeddings hold NaN or infinite values; check the images and the extractor's weights.")
 
 
 def _subset(features: Tensor, size: int, generator: torch.Generator) -> Tensor:

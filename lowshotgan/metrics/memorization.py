@@ -3,7 +3,7 @@
 For every fake: the perceptual distance to its nearest training image (or that image mirrored), divided by the
 distance between that training image and *its* nearest neighbour among the others. A fake far closer to a
 training image than training images are to each other, and alike in its pixels too (structural similarity), is
-a copy.
+a copy. Both comparisons allow a shift of two pixels, because a moved copy is still a copy.
 
 A second, threshold-free answer needs as many held-out images of the same kind: the share of fakes whose
 nearest neighbour is a training image rather than a held-out one. One half means no memorisation.
@@ -11,24 +11,32 @@ nearest neighbour is a training image rather than a held-out one. One half means
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from lowshotgan.data.images import image_grid
 from lowshotgan.errors import ConfigError
 from lowshotgan.metrics.extractors import Extractor, check_images
-from lowshotgan.metrics.perceptual import batches, pairwise_perceptual, perceptual_vectors
+from lowshotgan.metrics.perceptual import pairwise_perceptual, perceptual_vectors
 from lowshotgan.metrics.similarity import ssim
 
-COPY_RATIO: Mapping[str, float] = {"lsg1": 0.3}
+COPY_RATIO: Mapping[str, float] = {"lsg1": 0.07}
 """Ratio below which a fake is suspect, calibrated per extractor (docs/metrics.md tells how)."""
 
 UNCALIBRATED_RATIO = 0.3
 """The value published for LPIPS, for extractors without an entry above."""
 
 COPY_SSIM = 0.75
+
+REACH = 2
+"""A copy may sit this many pixels beside its original, in every direction."""
+
+CANDIDATES = 3
+"""So many training images, the nearest ones before any shift, are tried with shifts."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,11 @@ class Memorization:
         """The pairs that count as copies, nearest first."""
         return tuple(p for p in self.pairs if _is_copy(p.ratio, p.ssim, self.threshold, self.ssim_threshold))
 
+    @property
+    def median_ratio(self) -> float:
+        """Median over fakes of the distance ratio; falls towards 0 as a model turns to copying. NaN for K = 1."""
+        return float(torch.tensor([pair.ratio for pair in self.pairs]).median())
+
     def draw(self, fake: Tensor, train: Tensor, *, n: int = 8) -> Image.Image:
         """The n fakes nearest to copying, above the training images they resemble (mirrored where nearer).
 
@@ -123,7 +136,7 @@ def memorization(
         )
     vectors = perceptual_vectors(extractor.maps, fake)
     known = perceptual_vectors(extractor.maps, with_mirrored(train))
-    pairs = _pairs(fake, train, pairwise_perceptual(vectors, known), _own_distances(known))
+    pairs = _pairs(fake, train, vectors, known, extractor)
     limit = threshold if threshold is not None else COPY_RATIO.get(extractor.name, UNCALIBRATED_RATIO)
     copies = sum(_is_copy(pair.ratio, pair.ssim, limit, ssim_threshold) for pair in pairs)
     return Memorization(
@@ -151,22 +164,50 @@ def _own_distances(known: Tensor) -> Tensor:
     return distances.masked_fill(own, float("inf")).amin(1)
 
 
-def _pairs(fake: Tensor, train: Tensor, distances: Tensor, own: Tensor) -> list[CopiedPair]:
-    nearest, index = distances.min(1)
-    ratios = nearest / own[index % len(train)].clamp(min=1e-12)
-    similar = torch.cat(
-        [
-            ssim(part, with_mirrored(train)[chosen])
-            for part, chosen in zip(batches(fake, 256), batches(index, 256), strict=True)
-        ]
-    )
-    rows = zip(index.tolist(), ratios.tolist(), similar.tolist(), nearest.tolist(), strict=True)
-    found = [
-        (distance, CopiedPair(i, chosen % len(train), chosen >= len(train), ratio, likeness))
-        for i, (chosen, ratio, likeness, distance) in enumerate(rows)
+def _pairs(fake: Tensor, train: Tensor, vectors: Tensor, known: Tensor, extractor: Extractor) -> list[CopiedPair]:
+    nearest, index, likeness = _resembled(fake, with_mirrored(train), vectors, known, extractor)
+    ratios = nearest / _own_distances(known)[index % len(train)].clamp(min=1e-12)
+    order = (ratios if len(train) > 1 else nearest).argsort().tolist()
+    return [
+        CopiedPair(
+            fake=i,
+            train=int(index[i]) % len(train),
+            mirrored=int(index[i]) >= len(train),
+            ratio=float(ratios[i]),
+            ssim=float(likeness[i]),
+        )
+        for i in order
     ]
-    found.sort(key=lambda item: item[1].ratio if len(train) > 1 else item[0])
-    return [pair for _, pair in found]
+
+
+def _resembled(
+    fake: Tensor, both: Tensor, vectors: Tensor, known: Tensor, extractor: Extractor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """For each fake ``(N,)``: distance to the nearest of ``both``, its index, and the SSIM to it."""
+    distances = pairwise_perceptual(vectors, known)
+    nearest, index = distances.min(1)
+    likeness = torch.full_like(nearest, -1)
+    for chosen in distances.argsort(dim=1)[:, :CANDIDATES].T:
+        shifted = _aligned(fake, both[chosen])
+        moved = (perceptual_vectors(extractor.maps, shifted) - known[chosen]).square().sum(1)
+        distance = torch.minimum(distances.gather(1, chosen[:, None])[:, 0], moved)
+        better = (distance < nearest) | (chosen == index)
+        nearest, index = torch.where(better, distance, nearest), torch.where(better, chosen, index)
+        likeness = torch.where(better, ssim(shifted, both[chosen]), likeness)
+    return nearest, index, likeness
+
+
+def _aligned(images: Tensor, targets: Tensor) -> Tensor:
+    """Each image moved by up to ``REACH`` px each way to where its pixels differ least from its target's."""
+    height, width = images.shape[2:]
+    padded = F.pad(images.float(), (REACH,) * 4, mode="replicate").to(torch.uint8)
+    best, least = images, torch.full((len(images),), float("inf"))
+    for down, right in product(range(2 * REACH + 1), repeat=2):
+        moved = padded[:, :, down : down + height, right : right + width]
+        error = (moved.float() - targets.float()).abs().mean(dim=(1, 2, 3))
+        better = error < least
+        best, least = torch.where(better[:, None, None, None], moved, best), torch.minimum(error, least)
+    return best
 
 
 def _is_copy(ratio: float, likeness: float, limit: float, ssim_limit: float) -> bool:

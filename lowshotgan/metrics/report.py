@@ -133,9 +133,7 @@ def _manifold(given: _Inputs) -> dict[str, Score]:
             f"precision, recall, density and coverage are rough below {SMALL} images (k = {found.k})."
         )
     return {
-        key: Score(
-            f"{key}-{given.extractor.name}", getattr(found, key), "higher", "reference", reliable=reliable
-        )
+        key: Score(f"{key}-{given.extractor.name}", getattr(found, key), "higher", "reference", reliable=reliable)
         for key in ("precision", "recall", "density", "coverage")
     }
 
@@ -143,9 +141,7 @@ def _manifold(given: _Inputs) -> dict[str, Score]:
 def _intra_cluster(given: _Inputs) -> dict[str, Score]:
     if given.train is None or _no_maps(given, "intra-cluster distance"):
         return {}
-    fake, train = (
-        perceptual_vectors(given.extractor.maps, x) for x in (given.fake[:PERCEPTUAL_IMAGES], given.train)
-    )
+    fake, train = (perceptual_vectors(given.extractor.maps, x) for x in (given.fake[:PERCEPTUAL_IMAGES], given.train))
     found = intra_cluster_distance(fake, train, seed=given.seed)
     name = given.extractor.perceptual_name
     coverage = f"cluster-coverage-{given.extractor.name}"
@@ -172,13 +168,14 @@ def _memorization(given: _Inputs) -> dict[str, Score]:
     if len(given.train) == 1:
         given.warnings.append("with one training image there is no scale for copies; look at the pairs.")
     if not found.calibrated:
-        given.warnings.append(
-            f"the copy threshold {found.threshold} was not calibrated for {given.extractor.name}."
-        )
-    scores = {"memorized": Score(f"memorised-{given.extractor.name}", found.rate, "lower", "train")}
+        given.warnings.append(f"the copy threshold {found.threshold} was not calibrated for {given.extractor.name}.")
+    name = given.extractor.name
+    scores = {
+        "memorized": Score(f"memorised-{name}", found.rate, "lower", "train"),
+        "nearest_ratio": Score(f"nearest-ratio-{name}", found.median_ratio, "", "train"),
+    }
     if found.held_out_share is not None:
-        name = f"nearer-to-training-{given.extractor.name}"
-        scores["held_out_share"] = Score(name, found.held_out_share, "", "train")
+        scores["held_out_share"] = Score(f"nearer-to-training-{name}", found.held_out_share, "", "train")
     return scores
 
 
@@ -224,18 +221,14 @@ def _about_sets(fake: Tensor, reference: Tensor, train: Tensor | None) -> list[s
     if min(len(fake), len(reference)) < 50:
         warnings.append(f"{len(reference)} reference and {len(fake)} generated images: intervals are wide.")
     if train is not None and (shared := len(reference) - int(_unseen(reference, train).sum())):
-        warnings.append(
-            f"{shared} of {len(reference)} reference images are training images, which rewards copying."
-        )
+        warnings.append(f"{shared} of {len(reference)} reference images are training images, which rewards copying.")
     return warnings
 
 
 def _too_few(given: _Inputs, name: str) -> bool:
     few = min(len(given.reference), len(given.fake)) < 2
     if few:
-        given.warnings.append(
-            f"{name} was left out: it needs at least two reference and two generated images."
-        )
+        given.warnings.append(f"{name} was left out: it needs at least two reference and two generated images.")
     return few
 
 
@@ -256,9 +249,7 @@ def _held_out(given: _Inputs) -> Tensor | None:
 def _unseen(reference: Tensor, train: Tensor) -> Tensor:
     """``(M,)`` bool: which reference images are not, level by level, training images."""
     known = {one.contiguous().numpy().tobytes() for one in train.cpu()}
-    return torch.tensor(
-        [one.contiguous().numpy().tobytes() not in known for one in reference.cpu()], dtype=torch.bool
-    )
+    return torch.tensor([one.contiguous().numpy().tobytes() not in known for one in reference.cpu()], dtype=torch.bool)
 
 
 def _protocol(given: _Inputs) -> Protocol:

@@ -100,8 +100,7 @@ class MetricReport:
         rows = [(score.name, *_columns(score)) for score in self.scores.values()]
         widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
         lines = [
-            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
         notes = [f"! {warning}" for warning in self.warnings]
         return "\n".join([*lines, f"protocol {self.protocol.id}", *notes])

@@ -23,9 +23,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
         ConfigError: if the shapes differ or the images are smaller than the window.
     """
     if a.shape != b.shape or min(a.shape[-2:]) < 11:
-        raise ConfigError(
-            f"ssim takes two equal shapes of at least 11 px, got {tuple(a.shape)} and {tuple(b.shape)}."
-        )
+        raise ConfigError(f"ssim takes two equal shapes of at least 11 px, got {tuple(a.shape)} and {tuple(b.shape)}.")
     x, y = luminance(a), luminance(b)
     mean_x, mean_y = _window(x), _window(y)
     var_x, var_y = _window(x * x) - mean_x**2, _window(y * y) - mean_y**2

@@ -172,14 +172,17 @@ class _StageRun:
         self.nonfinite = 0
         self.nonfinite_steps: dict[str, int] = {}
         self.busy = 0.0
+        self.progress = 0.0
         _check_stage(stage)
 
     def train(self, stop_requested: Callable[[], bool]) -> FitResult:
         stopped: Stopped = "finished"
         saved_at = began = time.perf_counter()
+        self._measure_progress()
         while self.step < self.stage.steps:
             values = self._one_step()
             self.clock.tick()
+            self._measure_progress()
             stopped = self._must_stop(stop_requested())
             self._call_hooks(values, last=stopped != "finished" or self.step == self.stage.steps)
             due = time.perf_counter() - saved_at >= self.settings.checkpoint_seconds
@@ -270,13 +273,12 @@ class _StageRun:
         for hook in self.hooks:
             hook(moment)
 
-    @property
-    def progress(self) -> float:
-        """Share of the stage done, by steps or by the budget, whichever is further."""
+    def _measure_progress(self) -> None:
+        """Share of the stage done, by steps or by the main process's budget, whichever is further."""
         share = self.step / max(self.stage.steps, 1)
         if self.settings.budget is not None:
             share = max(share, self.machine.from_main(self.clock.seconds) / self.settings.budget)
-        return min(share, 1.0)
+        self.progress = min(share, 1.0)
 
     def save(self, name: str = "latest.pt") -> None:
         if self.machine.is_main:

@@ -48,7 +48,7 @@ class Machine:
         """The main process's value, in every process."""
         if self.world_size == 1:
             return value
-        mine = torch.tensor(value if self.is_main else 0.0, dtype=torch.float64, device=self.device)
+        mine = torch.tensor(value if self.is_main else 0.0, device=self.device)
         return float(self._accelerator.reduce(mine, reduction="sum"))
 
     def wait(self) -> None:

@@ -33,7 +33,7 @@ def write_report(report: FinetuneReport, folder: Path) -> Path:
     facts = {"format_version": FORMAT_VERSION, "lowshotgan_version": __version__, "headline": headline(report)}
     write_json(folder / FACTS, {**facts, **report.to_dict()})
     sheet = io.BytesIO()
-    contact_sheet(report).save(sheet, "PNG", optimize=True)
+    contact_sheet(report).save(sheet, "PNG")
     _put(folder / SHEET, sheet.getvalue())
     return _put(folder / PAGE, page(report, default_model_path(report, folder)).encode("utf-8", "replace"))
 

@@ -9,7 +9,7 @@ from lowshotgan.train.report_facts import CurvePoint
 from lowshotgan.train.report_words import number, percent
 
 WIDTH, HEIGHT = 480, 320
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 46
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 46
 """Margins around the plot."""
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -47,7 +47,7 @@ def curve_chart(points: Sequence[CurvePoint], *, min_diversity: float, max_memor
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{about}">',
         *_frame(axes),
         *_rule(axes, min_diversity, "wanted"),
-        *_rule(axes, 1.0, "as varied as the base"),
+        *_rule(axes, 1.0, "as varied as the base", left=True),
         f'<polyline class="path" points="{route}"/>',
         *(_mark(p, axes, max_memorization) for p in sorted(shown, key=lambda p: (p.chosen, p.kept))),
         *_labels(shown, axes),
@@ -104,10 +104,11 @@ def _frame(axes: Axes) -> Iterator[str]:
     yield f'<text class="axis" x="12" y="{height:.0f}" text-anchor="middle" {turn}>more varied →</text>'
 
 
-def _rule(axes: Axes, value: float, word: str) -> Iterator[str]:
+def _rule(axes: Axes, value: float, word: str, *, left: bool = False) -> Iterator[str]:
     y = axes.y(value)
     yield f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-    yield f'<text class="note" x="{WIDTH - RIGHT - 4}" y="{y - 5:.1f}" text-anchor="end">{word}</text>'
+    x, anchor = (LEFT + 5, "start") if left else (WIDTH - RIGHT - 5, "end")
+    yield f'<text class="note" x="{x}" y="{y - 5:.1f}" text-anchor="{anchor}">{word}</text>'
 
 
 def _mark(point: CurvePoint, axes: Axes, max_memorization: float) -> str:
@@ -131,12 +132,12 @@ def _shape(kind: str, x: float, y: float) -> str:
 
 def _labels(points: Sequence[CurvePoint], axes: Axes) -> Iterator[str]:
     """Steps beside the kept snapshots, the chosen one first; a label with no free place is left out."""
-    taken = [_around(axes.x(p.fidelity), axes.y(p.diversity), 8, 8) for p in points]
+    taken = [_around(axes.x(p.fidelity), axes.y(p.diversity), 13, 13) for p in points]
     for point in sorted((p for p in points if p.kept or p.chosen), key=lambda p: (not p.chosen, p.step)):
         word = f"step {point.step:,}, chosen" if point.chosen else f"{point.step:,}"
         half = 3.4 * len(word)
         x, y = axes.x(point.fidelity), axes.y(point.diversity)
-        for at_x, at_y in ((x + half + 13, y), (x - half - 13, y), (x, y - 18), (x, y + 18)):
+        for at_x, at_y in ((x + half + 12, y), (x - half - 12, y), (x, y - 17), (x, y + 17)):
             box = _around(at_x, at_y, 2 * half, 12)
             if _inside(box) and not any(_overlap(box, other) for other in taken):
                 taken.append(box)

@@ -5,9 +5,10 @@ Every text that comes from outside (file names, warnings, settings) passes throu
 
 import html
 import json
+import math
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,9 @@ def _inputs(report: FinetuneReport, pictures: Encoded) -> Iterator[str]:
 
 
 def _before_after(report: FinetuneReport, pictures: Encoded) -> Iterator[str]:
-    lead = (
-        f"Above: what {report.source} draws from a seed. Below: what the adapted model draws from the same one. "
-        "The seeds are taken in order; none is left out."
-    )
+    lead = f"Above: what {report.source} draws from a seed. Below: what the adapted model draws from the same one."
+    if list(report.seeds) == list(range(report.seeds[0], report.seeds[0] + len(report.seeds))):
+        lead += " The seeds are taken in order; none is left out."
     yield from _section("samples", "The same seeds, before and after", lead)
     yield f'<div class="tiles{_pixel(pictures)}">'
     for seed, before, after in zip(report.seeds, pictures.groups[1], pictures.groups[2], strict=True):
@@ -202,12 +202,15 @@ def _copies(report: FinetuneReport, pictures: Encoded) -> Iterator[str]:
     yield f'<div class="tiles{_pixel(pictures)}">'
     for pair, sample, nearest in zip(report.copies, pictures.groups[3], pictures.groups[4], strict=True):
         both = _img(sample, f"sample of seed {pair.seed}") + _img(nearest, f"nearest: {pair.nearest_name}")
-        verdict = '<span class="copied">a copy</span>' if pair.copied else "not a copy"
-        yield (
-            f'<figure title="{escape(pair.nearest_name)}">{both}<figcaption>ratio {number(pair.ratio)}, {verdict}'
-            f'<span class="name">seed {escape(pair.seed)} · {escape(pair.nearest_name)}</span></figcaption></figure>'
-        )
+        verdict = '<span class="copied">a copy</span>' if pair.copied else "no copy"
+        lines = (f"{_ratio(pair.ratio)}{verdict}", f"seed {escape(pair.seed)}", escape(pair.nearest_name))
+        caption = "".join(f'<span class="name">{line}</span>' for line in lines)
+        yield f'<figure title="{escape(pair.nearest_name)}">{both}<figcaption>{caption}</figcaption></figure>'
     yield "</div>"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f} · " if math.isfinite(value) else ""
 
 
 def _settings(report: FinetuneReport) -> Iterator[str]:
@@ -231,7 +234,7 @@ def _settings(report: FinetuneReport) -> Iterator[str]:
         yield f"<h3>Run it again</h3><pre>{escape(report.summary['command'])}</pre>"
 
 
-_FORMATS = {
+_FORMATS: dict[str, tuple[str, Callable[[float], str]]] = {
     "k": ("images", lambda v: f"{v:,}"),
     "steps": ("steps", lambda v: f"{v:,}"),
     "seconds": ("time", duration),
@@ -255,7 +258,7 @@ def _run_rows(report: FinetuneReport) -> Iterator[tuple[str, Any]]:
             yield name, form(value)
         elif key not in _ELSEWHERE and key != "command":
             yield from flat({key: value})
-    yield from flat({"memorization": {k: v for k, v in report.memorization.items() if k != "rate"}})
+    yield from flat({"copy test": {k: v for k, v in report.memorization.items() if k != "rate"}})
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from PIL import Image
 from torch import Tensor
@@ -39,14 +40,28 @@ def encode(groups: Sequence[Tensor], *, limit: int = LIMIT) -> Encoded:
         groups: each ``(N, 3, R, R)`` uint8, of one R; N may be 0.
         limit: characters for all of them; the smallest size is used even if it does not fit.
     """
-    pictures = [to_pil(group) for group in groups]
-    encoded = Encoded((), 0, False)
-    for side, palette in _sizes(int(groups[0].shape[-1])):
-        uris = tuple(tuple(data_uri(reduced(each, side, palette)) for each in group) for group in pictures)
-        encoded = Encoded(uris, side, palette)
-        if sum(len(uri) for group in uris for uri in group) <= limit:
+    pictures = [each for group in groups for each in to_pil(group)]
+    *larger, smallest = _sizes(int(groups[0].shape[-1]))
+    for side, palette in larger:
+        uris = _encoded(pictures, side, palette, limit)
+        if uris is not None:
             break
-    return encoded
+    else:
+        side, palette = smallest
+        uris = [data_uri(reduced(each, side, palette)) for each in pictures]
+    rest = iter(uris)
+    return Encoded(tuple(tuple(islice(rest, len(group))) for group in groups), side, palette)
+
+
+def _encoded(pictures: Sequence[Image.Image], side: int, palette: bool, limit: int) -> list[str] | None:
+    """Data URIs, or ``None`` as soon as they exceed the limit."""
+    uris, room = [], limit
+    for picture in pictures:
+        uris.append(data_uri(reduced(picture, side, palette)))
+        room -= len(uris[-1])
+        if room < 0:
+            return None
+    return uris
 
 
 def _sizes(resolution: int) -> Iterator[tuple[int, bool]]:
@@ -69,5 +84,5 @@ def reduced(picture: Image.Image, side: int, palette: bool = False) -> Image.Ima
 def data_uri(picture: Image.Image) -> str:
     """The picture as ``data:image/png;base64,...``."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    picture.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

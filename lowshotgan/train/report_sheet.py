@@ -32,11 +32,11 @@ def contact_sheet(report: FinetuneReport) -> Image.Image:
     width = 2 * MARGIN + GUTTER + columns * (TILE + GAP) - GAP
     sheet = Image.new("RGB", (width, 2 * MARGIN + 2 * HEADING + inputs_height + 12 + pairs_height), PAPER)
     pen = _Pen(sheet)
-    y = pen.heading(MARGIN, _capital(images(len(report.inputs))), f"given to {report.source}")
+    y = pen.heading(MARGIN, _capital(images(len(report.inputs))), "as the model saw them")
     step = side + (GAP // 2 if small else GAP)
     for index, tile in enumerate(_tiles(report.inputs, side)):
         pen.picture(tile, MARGIN + GUTTER + index % per_row * step, y + index // per_row * (side + GAP))
-    y = pen.heading(y + inputs_height + 12, "The same seeds, before and after", "in order, none left out")
+    y = pen.heading(y + inputs_height + 12, "The same seeds, before and after", f"base: {report.source}")
     _pairs(pen, report, y, columns, block_height)
     return sheet
 
@@ -88,7 +88,7 @@ def best_columns(inputs: int, seeds: int) -> int:
     most = max(inputs, seeds)
     if most <= 8:
         return max(most, 4)
-    return min(range(8, 13), key=lambda columns: (-inputs % columns + 2 * (-seeds % columns), columns))
+    return min(range(8, 13), key=lambda columns: (-inputs % columns + -seeds % columns, columns))
 
 
 def shortened(text: str, font: Font, room: float) -> str:

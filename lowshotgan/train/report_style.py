@@ -21,7 +21,8 @@ body {
 p, ul { max-width: 70ch; margin: 0 0 16px; }
 a { color: var(--accent); }
 .kicker { margin: 0 0 8px; color: var(--quiet); font-size: 14px; }
-h1 { margin: 0 0 28px; max-width: 34em; font-size: 27px; line-height: 1.3; font-weight: 600; letter-spacing: -0.01em; }
+h1 { margin: 0 0 28px; max-width: 34em; font-size: 27px; line-height: 1.3; font-weight: 600; letter-spacing: -0.01em;
+  text-wrap: balance; }
 h2 { margin: 56px 0 8px; font-size: 20px; line-height: 1.3; font-weight: 600; }
 h3 { margin: 28px 0 8px; font-size: 15px; font-weight: 600; }
 .lead, figcaption, .meaning, .legend { color: var(--quiet); }
@@ -90,7 +91,7 @@ pre {
   body { padding: 28px 16px 48px; }
   h1 { font-size: 22px; }
   h2 { margin-top: 44px; }
-  .chart text { font-size: 15px; }
+  .chart text { font-size: 14px; }
   .chart .note { font-size: 13px; }
 }
 @media print { body { max-width: none; padding: 0; } h2 { break-after: avoid; } figure { break-inside: avoid; } }

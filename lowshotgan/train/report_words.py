@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from lowshotgan.finetune.selector import MAX_MEMORIZATION, MIN_DIVERSITY
 from lowshotgan.train.report_facts import CurvePoint, FinetuneReport
@@ -43,7 +43,8 @@ def copying(report: FinetuneReport) -> str:
         return "Copying cannot be measured with one image." if one else "Copying was not measured."
     if not is_number(samples):
         return f"{percent(rate)} of samples copy a training image."
-    copies = round(rate * samples) if copies is None else copies
+    samples = round(samples)
+    copies = round(copies if is_number(copies) else rate * samples)
     if not copies:
         return f"None of {samples:,} samples copies a training image."
     return f"{copies:,} of {samples:,} samples {'copies' if copies == 1 else 'copy'} a training image."
@@ -149,5 +150,6 @@ def number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−", 1) if math.isfinite(value) else "–"
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether the value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

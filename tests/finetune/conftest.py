@@ -109,6 +109,12 @@ def small() -> tuple[Generator, Discriminator]:
 
 
 @pytest.fixture
+def nets() -> Callable[[int], tuple[Generator, Discriminator]]:
+    """Networks of a given resolution."""
+    return lambda resolution: (tiny_generator(resolution), tiny_discriminator(resolution))
+
+
+@pytest.fixture
 def step() -> Step:
     return step_stage
 

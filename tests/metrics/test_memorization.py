@@ -24,6 +24,8 @@ def test_planted_copies_are_found_and_other_drawings_are_not(tiny, drawn):
     assert [pair.fake for pair in found.copies] == [pair.fake for pair in found.pairs[: len(found.copies)]]
     assert 6 <= len(found.copies) <= 8
     assert found.rate == len(found.copies) / 56
+    assert found.median_ratio > 0.3
+    assert memorization(copies, train, extractor=tiny).median_ratio < 1e-3
 
 
 def test_mirrored_copies_are_marked(tiny, drawn):
@@ -33,8 +35,16 @@ def test_mirrored_copies_are_marked(tiny, drawn):
     assert all(pair.mirrored for pair in lopsided)
 
 
-def test_the_ratio_equals_the_slow_form(tiny, drawn):
+def test_moved_copies_are_still_copies(tiny, drawn):
+    moved = torch.nn.functional.pad(drawn[:6].float(), (2, 2, 2, 2), mode="replicate")[:, :, 3:67, :64].to(torch.uint8)
+    found = memorization(moved, drawn[:10], extractor=tiny)
+    assert [pair for pair in found.pairs if pair.fake == pair.train and pair.ssim > 0.95]
+    assert len(found.copies) == 6
+
+
+def test_the_ratio_equals_the_slow_form(tiny, drawn, monkeypatch):
     fake, train = drawn[30:33], drawn[:4]
+    monkeypatch.setattr("lowshotgan.metrics.memorization.REACH", 0)
 
     def distance(x, y):
         return float(perceptual_distance(tiny.maps, x[None], y[None]))

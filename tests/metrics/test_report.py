@@ -21,6 +21,7 @@ EVERY = {
     "intra_cluster",
     "cluster_coverage",
     "memorized",
+    "nearest_ratio",
     "held_out_share",
     "edge_agreement",
     "relation_agreement",

@@ -17,3 +17,9 @@ _spec.loader.exec_module(_module)
 def tiny():
     """The module ``tiny_run``; its ``__file__`` is a script to be run in other processes."""
     return _module
+
+
+@pytest.fixture(scope="session")
+def tiny_script() -> str:
+    """Path of ``tiny_run.py``."""
+    return str(_path)

@@ -1,7 +1,6 @@
 """Tiny trainings for the tests of the loop: in this process, as a script, and killed again and again.
 
-python tiny_run.py train FOLDER --steps 6
-python tiny_run.py kill FOLDER --steps 60 --kills 5 --seed 0
+``python tiny_run.py both FOLDER`` trains two systems; ``python tiny_run.py kill FOLDER --kills 5`` kills one.
 """
 
 import argparse
@@ -128,7 +127,12 @@ def run(
 
 
 def kill_and_resume(folder: Path, *, steps: int, kills: int, seed: int) -> None:
-    """Train in forked processes that are killed at random moments; every checkpoint must stay readable."""
+    """Train in forked processes that are killed at random moments; every checkpoint must stay readable.
+
+    ``folder/whole`` holds the uninterrupted run, ``folder/killed`` the other.
+    """
+    run(folder / "whole", steps)  # also imports everything before the forks
+    folder = folder / "killed"
     chance = random.Random(seed)
     done = 0
     while True:
@@ -167,17 +171,16 @@ def _tell(pipe: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["train", "kill", "stylegan2"])
+    parser.add_argument("what", choices=["both", "kill"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if arguments.what == "train":
-        run(arguments.folder, arguments.steps)
-    elif arguments.what == "stylegan2":
-        train_stylegan2(arguments.folder, arguments.steps)
+    if arguments.what == "both":
+        run(arguments.folder / "toy", arguments.steps)
+        train_stylegan2(arguments.folder / "stylegan2", arguments.steps)
     else:
         kill_and_resume(arguments.folder, steps=arguments.steps, kills=arguments.kills, seed=arguments.seed)
 

@@ -44,6 +44,8 @@ class SourceTraining:
         mixing: probability that a sample mixes two styles.
         flip: mirror images at random.
         ada_target: target of adaptive discriminator augmentation (Karras et al., NeurIPS 2020); 0 turns it off.
+        feature_weight: weight of the adversarial loss of heads on the frozen feature network (``nets.feature_heads``), and
+            of its perceptual distance in the warm-up; 0 for none.
         warm_up_steps: steps of redrawing images before the networks compete (``warm_up.py``); 0 for none.
         ema_half_life: of the averaged generator, in steps.
         ema_rampup: the half-life is at most this share of the steps done.
@@ -58,6 +60,7 @@ class SourceTraining:
     mixing: float = 0.9
     flip: bool = True
     ada_target: float = 0.0
+    feature_weight: float = 0.0
     warm_up_steps: int = 0
     ema_half_life: float = 600.0
     ema_rampup: float = 0.05
@@ -67,6 +70,6 @@ class SourceTraining:
             raise ConfigError(f"warm_up_steps must be 0 or more, got {self.warm_up_steps!r}.")
         for name in ("steps", "batch_size", "lr", "r1_every", "ema_half_life", "ema_rampup"):
             positive(name, getattr(self, name))
-        for name in ("r1_gamma", "path_weight", "mixing", "ada_target"):
+        for name in ("r1_gamma", "path_weight", "mixing", "ada_target", "feature_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")

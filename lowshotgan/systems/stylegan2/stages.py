@@ -5,19 +5,27 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lowshotgan.draws import latents_from_seeds
-from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
+from lowshotgan.finetune.augment import Ada, NoAugment
+from lowshotgan.losses.adversarial import (
+    hinge_discriminator,
+    hinge_generator,
+    logistic_discriminator,
+    logistic_generator,
+)
 from lowshotgan.losses.penalties import path_lengths, r1
+from lowshotgan.nets.feature_heads import FeatureHeads
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
 from lowshotgan.systems.stylegan2.config import SourceTraining
-from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage, Stateful
+from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 PATH_EVERY = 4
+ADA_SPEED = 500.0
+"""Thousands of images in which the augmentation can rise from 0 to 1, from scratch."""
 
 
 def source_stage(
@@ -27,26 +35,30 @@ def source_stage(
     batches: Batches,
     training: SourceTraining,
     *,
+    heads: FeatureHeads | None = None,
     preview_seeds: Sequence[int] = range(64),
 ) -> Stage:
-    """One stage that trains ``generator`` and ``discriminator``; ``averaged`` becomes the model to keep."""
-    losses = SourceLosses(generator, discriminator, training)
-    augment = losses.augment
+    """One stage that trains ``generator`` and ``discriminator``; ``averaged`` becomes the model to keep.
+
+    ``heads`` on a frozen feature network judge beside the discriminator, with weight ``training.feature_weight``.
+    """
+    losses = SourceLosses(generator, discriminator, training, heads)
+    judges: list[nn.Module] = [discriminator] if heads is None else [discriminator, heads]
     return Stage(
         name="source",
         steps=training.steps,
         batches=batches,
         groups={
-            "generator": _group(generator, training.lr, PATH_EVERY if training.path_weight else 0),
-            "discriminator": _group(discriminator, training.lr, training.r1_every if training.r1_gamma else 0),
+            "generator": _group([generator], training.lr, PATH_EVERY if training.path_weight else 0),
+            "discriminator": _group(judges, training.lr, training.r1_every if training.r1_gamma else 0),
         },
         phases=_phases(losses, training),
-        modules={"generator": generator, "discriminator": discriminator},
+        modules={"generator": generator, "discriminator": discriminator} | ({} if heads is None else {"heads": heads}),
         averages={"generator": (generator, averaged)},
         ema_half_life=training.ema_half_life,
         ema_rampup=training.ema_rampup,
-        state={"path_mean": losses.path_mean} | ({"augment": augment} if isinstance(augment, Stateful) else {}),
-        on_step=[augment.on_step] if hasattr(augment, "on_step") else [],
+        state={"path_mean": losses.path_mean, "augment": losses.augment},
+        on_step=[losses.augment.on_step],
         preview=preview_of(averaged, preview_seeds),
     )
 
@@ -54,11 +66,15 @@ def source_stage(
 class SourceLosses:
     """The loss terms of one step; each method maps a batch to named ``(B,)`` values."""
 
-    def __init__(self, generator: Generator, discriminator: Discriminator, training: SourceTraining) -> None:
+    def __init__(
+        self, generator: Generator, discriminator: Discriminator, training: SourceTraining, heads: FeatureHeads | None = None
+    ) -> None:
         self.generator = generator
         self.discriminator = discriminator
+        self.heads = heads
         self.mixing = training.mixing
-        self.augment: Any = None
+        wish = Ada(target=training.ada_target, speed=ADA_SPEED) if training.ada_target else NoAugment()
+        self.augment = wish.build(batch=training.batch_size)
         self.path_mean = RunningMean()
 
     def discriminator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
@@ -66,9 +82,12 @@ class SourceLosses:
         with torch.no_grad():
             fake, _ = self.draw(batch, len(batch.images))
         real_logits = self.judge(batch.images, batch)
-        if self.augment is not None:
-            self.augment.observe(real_logits)
-        return {"adversarial": logistic_discriminator(real_logits, self.judge(fake, batch))}
+        self.augment.observe(real_logits)
+        terms = {"adversarial": logistic_discriminator(real_logits, self.judge(fake, batch))}
+        if self.heads is not None:
+            pairs = zip(self.heads(batch.images), self.heads(fake), strict=True)
+            terms["features"] = torch.stack([hinge_discriminator(real, drawn) for real, drawn in pairs]).mean(dim=0)
+        return terms
 
     def r1_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Half the squared gradient norm at real images, to be weighted by gamma."""
@@ -78,7 +97,10 @@ class SourceLosses:
         """Adversarial loss of the generator; also tracks the average style."""
         fake, ws = self.draw(batch, len(batch.images))
         self.generator.mapping.track(ws[:, 0].detach())
-        return {"adversarial": logistic_generator(self.judge(fake, batch))}
+        terms = {"adversarial": logistic_generator(self.judge(fake, batch))}
+        if self.heads is not None:
+            terms["features"] = torch.stack([hinge_generator(logits) for logits in self.heads(fake)]).mean(dim=0)
+        return terms
 
     def path_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Squared distance of path lengths from their running mean, on half a batch."""
@@ -88,8 +110,7 @@ class SourceLosses:
 
     def judge(self, images: Tensor, batch: Batch) -> Tensor:
         """Logits ``(B, 1)`` of augmented images."""
-        seen = images if self.augment is None else self.augment(images, batch.draws)
-        logits = self.discriminator(seen)
+        logits = self.discriminator(self.augment(images, batch.draws))
         assert isinstance(logits, Tensor)
         return logits
 
@@ -143,21 +164,23 @@ def average_of(network: Generator) -> Generator:
 
 
 def _phases(losses: SourceLosses, training: SourceTraining) -> list[Phase]:
-    phases = [Phase("discriminator", "discriminator", losses.discriminator_terms, {"adversarial": 1.0})]
+    adversarial = {"adversarial": 1.0, "features": training.feature_weight}
+    phases = [Phase("discriminator", "discriminator", losses.discriminator_terms, adversarial)]
     if training.r1_gamma:
         weights = {"r1": training.r1_gamma}
         phases.append(
             Phase("discriminator_r1", "discriminator", losses.r1_terms, weights, every=training.r1_every, fp32=True)
         )
-    phases.append(Phase("generator", "generator", losses.generator_terms, {"adversarial": 1.0}))
+    phases.append(Phase("generator", "generator", losses.generator_terms, adversarial))
     if training.path_weight:
         weights = {"path": training.path_weight}
         phases.append(Phase("generator_path", "generator", losses.path_terms, weights, every=PATH_EVERY, fp32=True))
     return phases
 
 
-def _group(network: nn.Module, lr: float, lazy_every: int) -> ParamGroup:
-    return ParamGroup(list(network.parameters()), lr=lr, betas=(0.0, 0.99), lazy_every=lazy_every)
+def _group(networks: Sequence[nn.Module], lr: float, lazy_every: int) -> ParamGroup:
+    params = [parameter for network in networks for parameter in network.parameters()]
+    return ParamGroup(params, lr=lr, betas=(0.0, 0.99), lazy_every=lazy_every)
 
 
 def preview_of(averaged: Generator, seeds: Sequence[int]) -> Callable[[], Tensor]:

@@ -21,6 +21,9 @@ from lowshotgan.errors import ConfigError, DeltaError
 from lowshotgan.finetune.adapted import AdaptedGenerator
 from lowshotgan.finetune.recipe import parse_trainables
 from lowshotgan.hub.store import read_delta, state_digest, write_delta
+from lowshotgan.metrics.extractors import load_extractor
+from lowshotgan.nets.feature_heads import FeatureHeads
+from lowshotgan.nets.features import FeatureNet
 from lowshotgan.nets.stylegan2 import Discriminator, Generator, Noise
 from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import Generation, OutputType
@@ -29,6 +32,13 @@ from lowshotgan.systems.stylegan2.projection import Projection, project_image
 from lowshotgan.systems.stylegan2.stages import average_of, preview_of, source_stage
 from lowshotgan.systems.stylegan2.warm_up import WarmUp
 from lowshotgan.types import PathLike, Stage
+
+
+def make_heads(device: torch.device) -> FeatureHeads:
+    """Untrained heads on the shipped feature network."""
+    features = load_extractor("lsg1", device=device).net
+    assert isinstance(features, FeatureNet)
+    return FeatureHeads(features).to(device)
 
 
 class StyleGAN2(System):
@@ -254,14 +264,14 @@ class StyleGAN2(System):
             world_size=world_size,
             device=self.device,
         )
+        heads = make_heads(self.device) if training.feature_weight else None
         averaged, live = self.generator, average_of(self.generator).train()
         if training.warm_up_steps:
-            warm_up = WarmUp(live, averaged, self.discriminator, lr=training.lr)
-            preview = preview_of(averaged, preview_seeds)
-            yield warm_up.redrawing_stage(batches, steps=training.warm_up_steps, preview=preview)
+            warm_up = WarmUp(live, averaged, self.discriminator, heads, training)
+            yield warm_up.redrawing_stage(batches, steps=training.warm_up_steps)
             mean, root = warm_up.style_distribution(images)
-            yield warm_up.prior_stage(mean, root, batches)
-        yield source_stage(live, averaged, self.discriminator, batches, training, preview_seeds=preview_seeds)
+            yield warm_up.prior_stage(mean, root, batches, preview=preview_of(averaged, preview_seeds))
+        yield source_stage(live, averaged, self.discriminator, batches, training, heads=heads, preview_seeds=preview_seeds)
 
     def _draw(self, latents: Tensor, truncation: float, noise: Noise) -> Tensor:
         generator = self.generator

@@ -9,8 +9,7 @@ afterwards. Then the mapping network is fitted to the Gaussian with the mean and
 adversarial training starts from blurred but whole images and from useful features.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,9 @@ from torch import Tensor, nn
 
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.images import from_uint8
+from lowshotgan.nets.feature_heads import FeatureHeads
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
+from lowshotgan.systems.stylegan2.config import SourceTraining
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 STYLE_NOISE = 0.1
@@ -50,32 +51,37 @@ class WarmUp:
         generator: live; its synthesis network, then its mapping network is trained.
         averaged: the running average of ``generator``.
         discriminator: its trunk is trained.
-        lr: learning rate of the first stage.
+        heads: if given, its frozen maps add a perceptual distance.
+        training: gives learning rate and the distance's weight.
     """
 
     def __init__(
-        self, generator: Generator, averaged: Generator, discriminator: Discriminator, *, lr: float
+        self,
+        generator: Generator,
+        averaged: Generator,
+        discriminator: Discriminator,
+        heads: FeatureHeads | None,
+        training: SourceTraining,
     ) -> None:
-        self.generator, self.averaged, self.discriminator, self.lr = generator, averaged, discriminator, lr
+        self.generator, self.averaged, self.discriminator = generator, averaged, discriminator
+        self.heads, self.training = heads, training
         self.head = StyleHead(discriminator.b4.fc.weight.shape[0], generator.w_dim)
         self.head.to(next(generator.parameters()).device)
 
-    def redrawing_stage(self, batches: Batches, *, steps: int, preview: Callable[[], Tensor] | None = None) -> Stage:
+    def redrawing_stage(self, batches: Batches, *, steps: int) -> Stage:
         """Train trunk, head and synthesis as an autoencoder."""
         networks: list[nn.Module] = [self.generator.synthesis, self.discriminator, self.head]
         params = [parameter for network in networks for parameter in network.parameters()]
+        weights = {"reconstruction": 1.0, "scale": SCALE_WEIGHT, "perceptual": self.training.feature_weight}
         return Stage(
             name="warm_up",
             steps=steps,
             batches=batches,
-            groups={"autoencoder": ParamGroup(params, lr=self.lr, betas=(0.9, 0.99))},
-            phases=[
-                Phase("warm_up", "autoencoder", self.redrawing_terms, {"reconstruction": 1.0, "scale": SCALE_WEIGHT})
-            ],
+            groups={"autoencoder": ParamGroup(params, lr=self.training.lr, betas=(0.9, 0.99))},
+            phases=[Phase("warm_up", "autoencoder", self.redrawing_terms, weights)],
             modules=self._modules(),
             averages={"generator": (self.generator, self.averaged)},
             ema_half_life=50.0,
-            preview=preview,
         )
 
     def redrawing_terms(self, batch: Batch) -> Mapping[str, Tensor]:
@@ -85,7 +91,10 @@ class WarmUp:
         drawn = self.generator.synthesis(self.generator.broadcast(noisy), noise="none")
         assert isinstance(drawn, Tensor)
         scale = (styles.square().mean(dim=1) - 1.0).square()
-        return {"reconstruction": pyramid_error(drawn, batch.images), "scale": scale}
+        terms = {"reconstruction": pyramid_error(drawn, batch.images), "scale": scale}
+        if self.heads is not None:
+            terms["perceptual"] = map_distance(self.heads.maps(drawn), self.heads.maps(batch.images))
+        return terms
 
     def encode(self, images: Tensor) -> Tensor:
         """Styles ``(B, w_dim)`` of images ``(B, 3, R, R)`` in [-1, 1]."""
@@ -105,7 +114,9 @@ class WarmUp:
         root = vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T
         return mean, root.to(mean)
 
-    def prior_stage(self, mean: Tensor, root: Tensor, batches: Batches) -> Stage:
+    def prior_stage(
+        self, mean: Tensor, root: Tensor, batches: Batches, *, preview: Callable[[], Tensor] | None = None
+    ) -> Stage:
         """Fit the mapping network to ``mean + root @ z``."""
         mapping = self.generator.mapping
         mapping.w_avg.copy_(mean)
@@ -125,10 +136,20 @@ class WarmUp:
             modules=self._modules(),
             averages={"generator": (self.generator, self.averaged)},
             ema_half_life=50.0,
+            preview=preview,
         )
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "head": self.head}
+
+
+def map_distance(drawn: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """``(B,)`` squared difference of unit-length feature vectors, averaged over positions and scales; in [0, 4]."""
+    differences = [
+        (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(dim=1).mean(dim=(1, 2))
+        for a, b in zip(drawn, wanted, strict=True)
+    ]
+    return torch.stack(differences).mean(dim=0)
 
 
 def pyramid_error(images: Tensor, target: Tensor) -> Tensor:

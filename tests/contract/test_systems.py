@@ -1,0 +1,115 @@
+"""What every system in the table must keep, whatever it generates."""
+
+import pytest
+import torch
+
+from lowshotgan.api import create_model, list_models, load
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8, to_pil
+from lowshotgan.data.synthetic import faces
+from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
+from lowshotgan.hub.store import read_tensors, write_tensors
+from lowshotgan.systems.registry import ARCHS, SYSTEMS, VERBS, system_class
+from lowshotgan.train.loop import LoopSettings
+from lowshotgan.train.source import train_source
+
+TINY = {
+    "stylegan2": (
+        "stylegan2_32",
+        {"channel_base": 128, "channel_max": 8, "z_dim": 16, "w_dim": 16, "mapping_layers": 2},
+    ),
+    "fastgan": ("fastgan_64", {"generator_width": 4, "discriminator_width": 4, "z_dim": 16}),
+}
+QUICK = {
+    "stylegan2": {"steps": 2, "batch_size": 4, "warm_up_steps": 1, "path_weight": 2.0},
+    "fastgan": {"steps": 2, "batch_size": 4, "perceptual": "random"},
+}
+
+
+@pytest.fixture(params=SYSTEMS)
+def model(request):
+    arch, config = TINY[request.param]
+    torch.manual_seed(0)
+    return create_model(arch, **config)
+
+
+def test_every_architecture_names_a_system():
+    assert {system for system, _ in ARCHS.values()} == set(SYSTEMS) == set(VERBS)
+    assert list_models() == list(ARCHS)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_is_what_the_table_calls_it(name):
+    assert system_class(name).system == name
+
+
+def test_the_same_seed_gives_the_same_image_alone_and_in_a_batch(model):
+    together = model.generate(seeds=[3, 7, 11]).tensor
+    alone = model.generate(seeds=[7]).tensor
+    assert together.shape == (3, 3, model.config.resolution, model.config.resolution)
+    assert torch.allclose(together[1], alone[0], atol=1e-5)
+    assert not torch.allclose(together[0], together[1])
+
+
+def test_output_types_agree(model):
+    images = model.generate(2).images
+    assert [image.size for image in images] == [(model.config.resolution,) * 2] * 2
+    values = model.generate(2, output_type="pt").images
+    array = model.generate(2, output_type="np").images
+    assert values.min() >= 0 and values.max() <= 1
+    assert torch.equal(values.permute(0, 2, 3, 1), torch.from_numpy(array))
+
+
+def test_saving_and_loading_keeps_every_image(model, tmp_path):
+    model.save_pretrained(tmp_path / "saved")
+    again = load(tmp_path / "saved")
+    assert torch.equal(model.generate(3).tensor, again.generate(3).tensor)
+    assert again.arch == model.arch and again.config == model.config
+    assert again.digest == model.digest
+
+
+def test_loading_is_strict(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    tensors = read_tensors(tmp_path / "model.safetensors")
+    name = sorted(tensors)[0]
+    write_tensors(tmp_path / "model.safetensors", {key: t for key, t in tensors.items() if key != name})
+    with pytest.raises(WeightsFormatError, match="1 missing"):
+        load(tmp_path)
+
+
+def test_verbs_that_are_not_answered_name_the_systems_that_do(model):
+    for verb in ("interpolate", "project"):
+        if verb not in VERBS[model.system]:
+            with pytest.raises(UnsupportedVerbError, match=verb):
+                getattr(model, verb)("0,1")
+
+
+def test_unknown_options_and_seeds_are_refused(model):
+    with pytest.raises(ConfigError):
+        model.generate(2, colour="red")
+    with pytest.raises(ConfigError, match="seeds"):
+        model.generate(seeds="five")
+
+
+def test_training_changes_the_model_and_leaves_a_loadable_one(model, tmp_path):
+    images = to_pil(from_uint8(faces(6, resolution=model.config.resolution, seed=0)))
+    before = model.generate(2).tensor
+    result = train_source(
+        model,
+        images,
+        output_dir=tmp_path / "run",
+        training=QUICK[model.system],
+        settings=LoopSettings(precision="fp32"),
+        device="cpu",
+        progress=False,
+    )
+    assert result.fit.stopped == "finished"
+    assert not torch.equal(before, result.model.generate(2).tensor)
+    assert torch.allclose(load(tmp_path / "run").generate(2).tensor, result.model.generate(2).tensor, atol=1e-5)
+
+
+def test_unknown_training_settings_are_refused_before_anything_is_written(model, tmp_path):
+    images = load_images(to_pil(from_uint8(faces(4, resolution=32, seed=0))), resolution=32)
+    with pytest.raises(ConfigError, match="learning_speed"):
+        train_source(model, images, output_dir=tmp_path / "run", training={"learning_speed": 1}, progress=False)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,160 @@
+"""Recipes as data: JSON, overrides, refusals, the named ones and ``auto``."""
+
+import json
+
+import pytest
+import torch
+
+from lowshotgan.errors import ConfigError, RecipeError
+from lowshotgan.finetune.augment import Ada, NoAugment
+from lowshotgan.finetune.heads import FreezeD, LinearProbe, PatchHead
+from lowshotgan.finetune.latents import Anchors
+from lowshotgan.finetune.proximity import balanced_accuracy, proximity
+from lowshotgan.finetune.recipe import Recipe, fit_to, with_steps
+from lowshotgan.finetune.recipes import RECIPES, get_recipe, list_recipes, resolve_auto
+from lowshotgan.finetune.regularizers import Contrast, Ewc, Relation
+from lowshotgan.finetune.trainables import Affine, FisherMask, Full, StyleOffset, WOffset
+from lowshotgan.nets.stylegan2 import Discriminator
+
+ALL = [*RECIPES.values(), *(resolve_auto(k, near) for k in (1, 2, 10, 30, 200) for near in (0.6, 1.0))]
+
+
+@pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: recipe.name)
+def test_json_round_trip(recipe: Recipe) -> None:
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert recipe.explain().startswith(recipe.name)
+
+
+def test_list_recipes() -> None:
+    assert list_recipes()[0] == "auto"
+    assert set(list_recipes()) == {
+        "auto", "tgan", "tgan_ada", "freeze_d", "ewc", "cdc", "wedit", "style_domain", "rick", "genda", "fastgan"
+    }  # fmt: skip
+    assert "fastgan" not in list_recipes(10) and "fastgan" in list_recipes(100)
+    assert "genda" in list_recipes(1) and "genda" not in list_recipes(100)
+    with pytest.raises(ConfigError, match="Did you mean 'cdc'"):
+        get_recipe("cdcc", k=10)
+
+
+def test_auto_follows_count_and_proximity() -> None:
+    assert isinstance(resolve_auto(1).head, LinearProbe)
+    near, far = resolve_auto(10, 0.7), resolve_auto(10, 0.99)
+    assert [part.kind for part in near.trainable] == ["w_offset", "style_offset"]
+    assert [part.kind for part in far.trainable] == ["affine_lora"]
+    assert resolve_auto(10, None) == near
+    assert resolve_auto(30).regularizers == ()
+    assert resolve_auto(200).augment != resolve_auto(30).augment
+    assert resolve_auto(10, 0.7, steps=40).steps == 40
+    with pytest.raises(RecipeError, match="at least one image"):
+        resolve_auto(0)
+
+
+def test_override_settings_and_parts() -> None:
+    recipe = resolve_auto(10, 0.7)
+    changed = recipe.override(
+        lr=0.01,
+        augment="ada(target=0.5)",
+        **{"regularizers.relation.weight": 50, "latents.std": 0.05, "head.divisor": 4},
+    )
+    assert changed.lr == 0.01
+    assert changed.augment == Ada(target=0.5)
+    assert changed.regularizers == (Relation(weight=50, end=100.0), Contrast(weight=0.5))
+    assert changed.latents == Anchors(std=0.05)
+    assert changed.head == PatchHead(divisor=4)
+    assert recipe.override(head__divisor=4).head == PatchHead(divisor=4)
+    assert recipe.override(regularizers__weight=1.0).regularizers == (Relation(1.0, end=100.0), Contrast(1.0))
+    assert recipe.override(augment="none", regularizers="none").regularizers == ()
+    assert recipe.override(trainable="w_offset + style_offset").trainable == (WOffset(), StyleOffset())
+    assert recipe.override(head="image+patch").head == PatchHead()
+    assert recipe.override(head={"kind": "freeze_d", "side": 8}, augment=NoAugment()).head == FreezeD(8)
+    assert recipe.override(head="freeze_d", head__side=8).head == FreezeD(8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"stepps": 1}, "Did you mean 'steps'"),
+        ({"lr": -1}, "lr must be"),
+        ({"steps": 0}, "steps must be"),
+        ({"batch": True}, "batch must be"),
+        ({"batch": 1}, "batch=1 is too small"),
+        ({"lr.x": 1}, "plain setting"),
+        ({"head.sides": 8}, "no part of head"),
+        ({"regularizers.ewc.weight": 8}, "no part of regularizers"),
+        ({"augment": "adda"}, "Did you mean 'ada'"),
+        ({"augment": "ada + fixed"}, "exactly one"),
+        ({"augment": 3}, "kind"),
+        ({"latents": "anchors(every=0)"}, "every"),
+        ({"warm_up": 5000}, "warm_up"),
+        ({"trainable": "full + affine"}, "do not fit together"),
+        ({"trainable": "w_offset + full"}, "first"),
+        ({"trainable": "fisher_mask + w_offset"}, "cannot be combined"),
+        ({"trainable": "fisher_mask", "head": "linear_probe"}, "do not fit together"),
+        ({"trainable": []}, "at least one trainable"),
+        ({"trainable": "w_offset + w_offset"}, "twice"),
+        ({"scratch": True}, "from scratch"),
+        ({"ema_half_life": 0}, "ema_half_life"),
+    ],
+)
+def test_unfit_changes_are_refused_by_name(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        resolve_auto(10, 0.7).override(**changes)
+
+
+def test_wrong_objects_in_slots_are_refused() -> None:
+    with pytest.raises(RecipeError, match="none of"):
+        Recipe(head=Ada())  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="no setting colour"):
+        Recipe.from_dict({"colour": 1})
+    with pytest.raises(RecipeError, match="at most 100"):
+        FisherMask(freeze=101)
+    assert Recipe(trainable=(Affine(),)) != Recipe(trainable=(Full(),), regularizers=(Ewc(),))
+
+
+def test_fit_to_the_number_of_images() -> None:
+    assert fit_to(RECIPES["cdc"], k=7).latents == Anchors(count=7)
+    with pytest.raises(RecipeError, match="at least 50 images"):
+        fit_to(RECIPES["fastgan"], k=10)
+    with pytest.raises(RecipeError, match="at most 20 images"):
+        fit_to(RECIPES["genda"], k=21)
+    with pytest.raises(RecipeError, match="at least one image"):
+        fit_to(RECIPES["tgan"], k=0)
+    with pytest.raises(RecipeError, match="with at least 2 each"):
+        fit_to(RECIPES["cdc"], k=10, world_size=4)
+    with pytest.raises(RecipeError, match="multiple of 3"):
+        fit_to(RECIPES["cdc"], k=10, world_size=3)
+
+
+def test_with_steps_shortens_the_warm_up() -> None:
+    assert with_steps(RECIPES["rick"], 100).warm_up == 20
+    assert with_steps(RECIPES["rick"], None) == RECIPES["rick"]
+    with pytest.raises(RecipeError, match="steps"):
+        with_steps(RECIPES["rick"], 0)
+
+
+def test_balanced_accuracy_against_a_slow_loop() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(30, 4, dtype=torch.float64)
+    features[:6] += 0.8
+    weight = torch.cat([torch.full((6,), 30 / 12), torch.full((24,), 30 / 48)]).double()
+    sign = torch.cat([torch.ones(6), -torch.ones(24)]).double()
+    x = (features - features.mean(0)) / features.std(0)
+    x = torch.cat([x, torch.ones(30, 1)], dim=1)
+    right = []
+    for left_out in range(30):
+        keep = torch.arange(30) != left_out
+        gram = (weight[keep, None] * x[keep]).T @ x[keep] + 0.1 * 30 * torch.eye(5)
+        answer = torch.linalg.solve(gram, x[keep].T @ (weight[keep] * sign[keep]))
+        right.append(float(x[left_out] @ answer * sign[left_out] > 0))
+    expected = (sum(right[:6]) / 6 + sum(right[6:]) / 24) / 2
+    assert balanced_accuracy(features, targets=6) == pytest.approx(expected)
+
+
+def test_proximity_tells_near_from_far(discriminator: Discriminator) -> None:
+    torch.manual_seed(0)
+    source = torch.rand(60, 3, 16, 16) * 2 - 1
+    same, other = torch.rand(8, 3, 16, 16) * 2 - 1, torch.rand(8, 3, 1, 1).expand(8, 3, 16, 16)
+    near, far = proximity(discriminator, same, source), proximity(discriminator, other, source)
+    assert near < 0.8 < far
+    with pytest.raises(RecipeError, match="two images"):
+        proximity(discriminator, same[:1], source)
