@@ -52,14 +52,14 @@ with each other rather than with other work.
 """
 
 
-def write(folder: Path, docs: Path, recipes: Sequence[str], command: str) -> Path:
+def write(folder: Path, docs: Path, recipes: Sequence[str]) -> Path:
     """Write the report of the cells in ``folder`` and return its path."""
     found = read_cells(folder)
     path = docs / "kshot.md"
     docs.mkdir(parents=True, exist_ok=True)
     sheets = _copy_sheets(folder, docs / SHEETS, found)
     failed = {one.name.removesuffix(".failed.txt") for one in folder.glob("*.failed.txt")}
-    parts = [INTRO, _protocol(found, command), _targets(evaluate(Cells(found)))]
+    parts = [INTRO, _protocol(found), _targets(evaluate(Cells(found)))]
     parts += [_table(TASKS[name], Cells(found), recipes, failed) for name in ADAPTED_TASKS]
     parts += [_scratch(Cells(found), failed), _curve(Cells(found)), _sheets(sheets), READING, _kept_notes(path)]
     path.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
@@ -71,15 +71,15 @@ def read_cells(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.seed*.json"))]
 
 
-def _protocol(cells: Sequence[Mapping[str, Any]], command: str) -> str:
-    lines = [f"- Command: `{command}`"]
-    trained = [cell for cell in cells if cell["recipe"] != BASE]
+def _protocol(cells: Sequence[Mapping[str, Any]]) -> str:
     if not cells:
-        return "\n".join([*lines, "- Nothing was run yet; every cell below says so."])
+        return "Nothing was run yet; every row below says so. Run `python benchmarks/kshot.py --help` for the command."
+    trained = [cell for cell in cells if cell["recipe"] != BASE]
+    lines = [f"- Command: `{command}`" for command in sorted({cell.get("command") for cell in cells} - {None, ""})]
     lines.append(f"- Machine: {_distinct(describe(cell['machine']) for cell in cells)}")
     lines.append(f"- Time: {_distinct(_limit(cell) for cell in trained) or 'nothing was trained'}")
     lines.append(f"- Seeds: {_distinct(str(cell['seed']) for cell in trained)}; {_subsets(trained)}")
-    lines.append(f"- Base weights: {_distinct(cell['settings']['model'] for cell in cells)}")
+    lines.append(f"- Base weights: {_distinct(Path(cell['settings']['model']).name for cell in cells)}")
     lines.append(
         f"- Protocol: {_distinct(_network(cell) for cell in cells)}, samples of seeds 0 to "
         f"{_distinct(str(cell['settings']['samples'] - 1) for cell in cells)}, truncation 1, stored noise; "

@@ -40,13 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.report_only:
         wanted = list(dict.fromkeys(plan(options)))
         _refuse_mixture(wanted, options.output)
+        options.command = shown_command(sys.argv[1:] if arguments is None else arguments)
         missing = [cell for cell in wanted if not (options.output / f"{cell.key}.json").is_file()]
         print(f"{len(wanted)} cells, {len(wanted) - len(missing)} done already", flush=True)
         with ThreadPoolExecutor(options.jobs) as pool:
             for line in pool.map(lambda cell: _in_subprocess(cell, options), missing):
                 print(line, flush=True)
-    command = "python benchmarks/kshot.py " + shlex.join(sys.argv[1:] if arguments is None else arguments)
-    print(f"wrote {report.write(options.output, options.docs, tuple(options.recipes), command)}")
+    print(f"wrote {report.write(options.output, options.docs, tuple(options.recipes))}")
 
 
 def plan(options: argparse.Namespace) -> Iterator[Cell]:
@@ -101,6 +101,7 @@ def _refuse_mixture(cells: Sequence[Cell], folder: Path) -> None:
 def _in_subprocess(cell: Cell, options: argparse.Namespace) -> str:
     command = [sys.executable, str(Path(__file__).resolve()), "--data", str(options.data)]
     command += ["--output", str(options.output), "--cell", json.dumps(to_plain(cell)), "--jobs", str(options.jobs)]
+    command += ["--command", options.command]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     log = options.output / f"{cell.key}.failed.txt"
     if done.returncode:
@@ -111,10 +112,19 @@ def _in_subprocess(cell: Cell, options: argparse.Namespace) -> str:
     return done.stdout.strip()
 
 
+def shown_command(arguments: Sequence[str]) -> str:
+    """The command for the report, with PATH for this machine's folders."""
+    shown = [
+        "PATH" if before in ("--data", "--output", "--docs") else word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+    ]
+    return "python benchmarks/kshot.py " + shlex.join(shown)
+
+
 def _run_and_write(options: argparse.Namespace) -> None:
     cell: Cell = options.cell
     found, sheet = run_cell(cell, options.data)
-    found["jobs"] = options.jobs
+    found |= {"jobs": options.jobs, "command": options.command}
     save_small(sheet, options.output / f"{cell.key}.webp")
     path = options.output / f"{cell.key}.json"
     unfinished = path.with_suffix(".part")
@@ -145,6 +155,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     for base, model in MODELS.items():
         parser.add_argument(f"--{base}", default=model, help=f"base weights (default {model})")
     parser.add_argument("--cell", type=_read_cell, help=argparse.SUPPRESS)
+    parser.add_argument("--command", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.data is None and not options.report_only:
         parser.error("--data is needed to run cells")

@@ -118,10 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "cold_start": cold_start(options.arch, options.repeats),
     }
     options.output.mkdir(parents=True, exist_ok=True)
-    command = "python benchmarks/speed.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if "--output" in given:
+        given[given.index("--output") + 1] = "PATH"
+    command = " ".join(["python benchmarks/speed.py", *given])
     (options.output / "speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (options.output / "speed.md").write_text(report(found, command.strip()), encoding="utf-8")
-    print(report(found, command.strip()))
+    (options.output / "speed.md").write_text(report(found, command), encoding="utf-8")
+    print(report(found, command))
 
 
 # ---- training step --------------------------------------------------------------------------------------------

@@ -50,9 +50,10 @@ def augment_bgc(images: Tensor, p: float, draws: Draws) -> Tensor:
     if p <= 0:
         return images
     chance, normal = draws.uniform(len(images), _UNIFORMS), draws.normal(len(images), _NORMALS)
-    back = sample_geometry(chance[:, :14], normal[:, :4], p, images.shape[-1])
-    colour = sample_colour(chance[:, 14:], normal[:, 4:], p)
-    return recolour(warp(images, back.to(images.device)), colour.to(images.device))
+    with torch.autocast(images.device.type, enabled=False):  # bfloat16 coordinates would be a quarter pixel off
+        back = sample_geometry(chance[:, :14], normal[:, :4], p, images.shape[-1])
+        colour = sample_colour(chance[:, 14:], normal[:, 4:], p)
+        return recolour(warp(images, back.to(images.device)), colour.to(images.device))
 
 
 def sample_geometry(chance: Tensor, normal: Tensor, p: float, side: int) -> Tensor:

@@ -134,17 +134,17 @@ class PatchHead(Head):
     Attributes:
         divisor: patches are judged on the map of side ``resolution / divisor`` (at least 4).
         parity: keep the released code's activation after the last layer.
-        freeze_above: freeze blocks above this side; 0 for none.
+        freeze_divisor: freeze blocks above side ``resolution / freeze_divisor``; 0 for none.
     """
 
     divisor: int = 8
     parity: bool = False
-    freeze_above: int = 0
+    freeze_divisor: int = 0
     kind: ClassVar[str] = "image_patch"
 
     def __post_init__(self) -> None:
         need_number("image_patch.divisor", self.divisor, 2)
-        need_number("image_patch.freeze_above", self.freeze_above, 0)
+        need_number("image_patch.freeze_divisor", self.freeze_divisor, 0)
 
     def build(self, discriminator: Discriminator, *, random: torch.Generator) -> Judge:
         side = max(discriminator.resolution // self.divisor, 4)
@@ -153,7 +153,8 @@ class PatchHead(Head):
             f"image_patch.divisor={self.divisor} asks for a map of {side} px, which a {discriminator.resolution} px "
             f"discriminator does not have; use a power of two.",
         )
-        frozen = _above(discriminator, self.freeze_above) if self.freeze_above else []
+        last = discriminator.resolution // self.freeze_divisor if self.freeze_divisor else discriminator.resolution
+        frozen = _above(discriminator, last)
         return PatchJudge(discriminator, frozen=frozen, side=side, parity=self.parity, random=random)
 
 

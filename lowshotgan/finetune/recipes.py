@@ -106,7 +106,7 @@ AUTO_FAR = Recipe(
     latents=Anchors(std=0.1, every=4),
     regularizers=(Relation(weight=50.0, end=0.0),),
     augment=Ada(speed=20.0),
-    head=PatchHead(freeze_above=0),
+    head=PatchHead(freeze_divisor=4),
     steps=1200,
     lr=0.02,
     warm_up=50,

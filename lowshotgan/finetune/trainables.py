@@ -196,7 +196,7 @@ class FisherMask(Trainable):
 
 
 def _side(generator: Generator, divisor: int) -> int:
-    side = generator.resolution // divisor
+    side = max(generator.resolution // divisor, 4)
     need(
         side in generator.synthesis.sides,
         f"divisor={divisor} asks for a block of {side} px, but a {generator.resolution} px generator has "

@@ -26,9 +26,7 @@ class FeatureNet(nn.Module):
         ConfigError: if there are not four widths and four depths, or one is below 1.
     """
 
-    def __init__(
-        self, *, widths: Sequence[int] = (32, 64, 128, 256), depths: Sequence[int] = (1, 1, 1, 2)
-    ) -> None:
+    def __init__(self, *, widths: Sequence[int] = (32, 64, 128, 256), depths: Sequence[int] = (1, 1, 1, 2)) -> None:
         super().__init__()
         if len(widths) != 4 or len(depths) != 4 or min(*widths, *depths) < 1:
             raise ConfigError(

@@ -87,7 +87,7 @@ class TensorBoardLog:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingExtraError('TensorBoard logs need: pip install "lowshotgan[tracking]".') from error
-        self.writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self.writer: Any = SummaryWriter(str(folder / "tensorboard"))
         self.every = every
 
     def __call__(self, moment: Moment) -> None:

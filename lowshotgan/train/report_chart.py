@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from lowshotgan.finetune.selector import Limits
 from lowshotgan.train.report_facts import CurvePoint
 from lowshotgan.train.report_words import number, percent
 
@@ -26,13 +27,12 @@ class Axes:
     y_ticks: Sequence[float]
 
 
-def curve_chart(points: Sequence[CurvePoint], *, min_diversity: float, max_memorization: float) -> str:
+def curve_chart(points: Sequence[CurvePoint], limits: Limits) -> str:
     """Draw diversity over distance, one mark a snapshot, joined in the order of training.
 
     Args:
         points: snapshots; those without a finite distance and diversity are left out.
-        min_diversity: drawn as a dashed line.
-        max_memorization: snapshots above it are crossed.
+        limits: the least variety is drawn as a dashed line; snapshots with too many copies are crossed.
 
     Returns:
         An ``<svg>`` element; empty text if there is nothing to draw.
@@ -40,16 +40,16 @@ def curve_chart(points: Sequence[CurvePoint], *, min_diversity: float, max_memor
     shown = sorted((p for p in points if math.isfinite(p.fidelity + p.diversity)), key=lambda p: p.step)
     if not shown:
         return ""
-    axes = _axes(shown, min_diversity)
+    axes = _axes(shown, limits.min_diversity)
     route = " ".join(f"{axes.x(p.fidelity):.1f},{axes.y(p.diversity):.1f}" for p in shown)
     about = f"Variety over distance to your images for {len(shown)} snapshots."
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{about}">',
         *_frame(axes),
-        *_rule(axes, min_diversity, "wanted"),
+        *_rule(axes, limits.min_diversity, "wanted"),
         *_rule(axes, 1.0, "as varied as the base", left=True),
         f'<polyline class="path" points="{route}"/>',
-        *(_mark(p, axes, max_memorization) for p in sorted(shown, key=lambda p: (p.chosen, p.kept))),
+        *(_mark(p, axes, limits.max_memorization) for p in sorted(shown, key=lambda p: (p.chosen, p.kept))),
         *_labels(shown, axes),
         "</svg>",
     ]
@@ -131,19 +131,24 @@ def _shape(kind: str, x: float, y: float) -> str:
 
 
 def _labels(points: Sequence[CurvePoint], axes: Axes) -> Iterator[str]:
-    """Steps beside the kept snapshots, the chosen one first; a label with no free place is left out."""
+    """Steps beside the kept snapshots; one without a free place is left out, but never the chosen one."""
     taken = [_around(axes.x(p.fidelity), axes.y(p.diversity), 13, 13) for p in points]
     for point in sorted((p for p in points if p.kept or p.chosen), key=lambda p: (not p.chosen, p.step)):
         word = f"step {point.step:,}, chosen" if point.chosen else f"{point.step:,}"
-        half = 3.4 * len(word)
-        x, y = axes.x(point.fidelity), axes.y(point.diversity)
-        for at_x, at_y in ((x + half + 12, y), (x - half - 12, y), (x, y - 17), (x, y + 17)):
-            box = _around(at_x, at_y, 2 * half, 12)
-            if _inside(box) and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                style = "label strong" if point.chosen else "label"
-                yield f'<text class="{style}" x="{at_x:.1f}" y="{at_y + 4:.1f}" text-anchor="middle">{word}</text>'
-                break
+        x, y, half = axes.x(point.fidelity), axes.y(point.diversity), 3.4 * len(word)
+        places = [(x + 12 + half, y), (x - 12 - half, y), (x, y - 17), (x, y + 17)]
+        inside = [place for place in places if _inside(_around(*place, 2 * half, 12))]
+        free = [p for p in inside if not any(_overlap(_around(*p, 2 * half, 12), box) for box in taken)]
+        for place in (free or (inside if point.chosen else []))[:1]:
+            taken.append(_around(*place, 2 * half, 12))
+            yield _label(word, x, place, "label strong" if point.chosen else "label")
+
+
+def _label(word: str, x: float, place: tuple[float, float], style: str) -> str:
+    """Text that grows away from its mark at ``x``, so that a larger font on small screens does not cover it."""
+    side = place[0] - x
+    anchor, at = ("start", x + 12) if side > 0 else ("end", x - 12) if side < 0 else ("middle", x)
+    return f'<text class="{style}" x="{at:.1f}" y="{place[1] + 4:.1f}" text-anchor="{anchor}">{word}</text>'
 
 
 def _around(x: float, y: float, width: float, height: float) -> Box:

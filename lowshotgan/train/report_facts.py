@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lowshotgan.errors import ConfigError
+from lowshotgan.finetune.selector import Limits
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,14 @@ class FinetuneReport:
 
     Keys of ``summary`` that the page knows; each may be missing or ``None``, and others are listed as they are:
 
-    * ``source`` (name of the base), ``images`` (where the K images came from), ``k``, ``input`` (summary text);
-    * ``recipe``: a name, or ``{"name", "explained", ...}``;
-    * ``proximity``: ``{"value", "verdict"}`` with "near" or "far";
-    * ``steps``, ``seconds``, ``seconds_predicted``, ``peak_memory_mb``, ``delta_bytes``;
-    * ``memorization``: the rate, or ``{"rate", "copies", "samples", ...}``, of the final model;
+    * ``base`` (its name), ``images`` (where the K images came from), ``k``, ``input_summary`` (text);
+    * ``recipe`` (its name), ``recipe_explained`` (text), ``settings`` (the whole recipe);
+    * ``proximity`` (0.5 to 1), ``distance`` ("near" or "far");
+    * ``steps``, ``seconds``, ``seconds_predicted``, ``peak_memory_mb`` (MiB), ``delta_bytes``;
+    * ``limits``: ``{"min_diversity", "max_memorization"}`` that a snapshot had to keep;
+    * ``memorization`` (rate of the final model), ``memorization_samples`` (how many were looked at);
     * ``warnings`` (list of text), ``protocol`` (id of the measurement), ``versions`` (name -> version);
-    * ``device``, ``precision``, ``seed``, ``command``, ``model_path`` (what to load; by default the report's folder).
+    * ``device``, ``precision``, ``seed``, ``command``, ``output_dir`` (what to load; by default the report's folder).
 
     Attributes:
         inputs: ``(K, 3, R, R)`` uint8, K >= 1: the training images as the model saw them.
@@ -76,7 +78,7 @@ class FinetuneReport:
         adapted: ``(N, 3, R, R)`` uint8: the adapted model at these seeds.
         curve: every scored snapshot.
         copies: the most copied samples, nearest first.
-        summary: nested plain JSON, see above.
+        summary: nested plain JSON, see above; what is not is turned into it by ``plain``.
 
     Raises:
         ConfigError: if pictures are not uint8, or shapes and counts do not fit together.
@@ -92,6 +94,8 @@ class FinetuneReport:
     summary: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "summary", plain(self.summary))
+        object.__setattr__(self, "names", [clean(name) for name in self.names])
         picture = self.inputs.shape[1:]
         _check_pictures("inputs", self.inputs, (len(self.names), *picture))
         _check_pictures("base", self.base, (len(self.seeds), *picture))
@@ -108,7 +112,18 @@ class FinetuneReport:
     @property
     def source(self) -> str:
         """Name of the base model."""
-        return str(self.summary.get("source") or "the base model")
+        return str(self.summary.get("base") or "the base model")
+
+    @property
+    def limits(self) -> Limits:
+        """What a snapshot had to keep to be chosen."""
+        known = self.summary.get("limits") or {}
+        return Limits(**{name: float(value) for name, value in known.items() if value is not None})
+
+    @property
+    def can_blend(self) -> bool:
+        """Whether the model keeps a delta to its base; one trained from nothing has none."""
+        return bool(self.summary.get("delta_bytes"))
 
     @property
     def chosen(self) -> CurvePoint | None:
@@ -116,14 +131,12 @@ class FinetuneReport:
         return next((point for point in self.curve if point.chosen), None)
 
     @property
-    def memorization(self) -> Mapping[str, Any]:
-        """What is known about copies: ``rate`` (NaN if unknown) and perhaps ``copies`` and ``samples``."""
+    def memorization(self) -> float:
+        """Share of samples of the final model that copy a training image; NaN if unknown."""
         known = self.summary.get("memorization")
-        if isinstance(known, Mapping):
-            return {**known, "rate": _number(known.get("rate"))}
-        if known is None and self.chosen is not None:
+        if known is None and self.chosen is not None and "memorization" not in self.summary:
             known = self.chosen.memorization
-        return {"rate": _number(known)}
+        return math.nan if known is None else float(known)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels as plain JSON; numbers that are not finite become ``None``."""
@@ -164,10 +177,6 @@ def plain(value: Any) -> Any:
 def clean(value: Any) -> str:
     """Text that UTF-8 can hold: what a file name could not be decoded to becomes a question mark."""
     return str(value).encode("utf-8", "replace").decode("utf-8")
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _check_pictures(name: str, pictures: Tensor, shape: tuple[int, ...]) -> None:

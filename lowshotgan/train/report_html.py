@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from lowshotgan.finetune.selector import MAX_MEMORIZATION, MIN_DIVERSITY
+from lowshotgan.finetune.selector import Limits
 from lowshotgan.train.report_chart import curve_chart, symbol
 from lowshotgan.train.report_facts import CurvePoint, FinetuneReport, clean
 from lowshotgan.train.report_pictures import Encoded, encode
@@ -38,7 +38,10 @@ SHOWN = 128
 MANY = 24
 """More training images than this are shown at half size."""
 
-_ELSEWHERE = {"source", "images", "input", "warnings", "recipe", "proximity", "memorization", "versions", "model_path"}
+_ELSEWHERE = {
+    *("base", "images", "input_summary", "recipe", "recipe_explained", "settings", "proximity", "distance"),
+    *("memorization", "warnings", "versions", "command", "output_dir", "limits", "chosen_step", "stopped"),
+}
 """Keys of the summary that have a place of their own on the page."""
 
 
@@ -67,7 +70,7 @@ def page(report: FinetuneReport, model_path: str) -> str:
         *_moment(report),
         *_copies(report, pictures),
         *_settings(report),
-        *_use(model_path),
+        *_use(report, model_path),
         *_notes(report, pictures),
     ]
     return _document(f"Fine-tuned from {report.source}", body)
@@ -130,8 +133,8 @@ def _inputs(report: FinetuneReport, pictures: Encoded) -> Iterator[str]:
         caption = "" if many else f'<figcaption><span class="name">{escape(name)}</span></figcaption>'
         yield f'<figure title="{escape(name)}">{_img(uri, f"training image {name}")}{caption}</figure>'
     yield "</div>"
-    if report.summary.get("input"):
-        yield f'<p class="lead" style="margin-top:16px">{_lines(report.summary["input"])}</p>'
+    if report.summary.get("input_summary"):
+        yield f'<p class="lead" style="margin-top:16px">{_lines(report.summary["input_summary"])}</p>'
 
 
 def _before_after(report: FinetuneReport, pictures: Encoded) -> Iterator[str]:
@@ -147,9 +150,11 @@ def _before_after(report: FinetuneReport, pictures: Encoded) -> Iterator[str]:
 
 
 def _moment(report: FinetuneReport) -> Iterator[str]:
+    limits = report.limits
     lead = (
         "Longer training comes closer to your images and loses variety. The model is the closest snapshot that "
-        f"keeps {percent(MIN_DIVERSITY)} of the base's variety and copies in at most {percent(MAX_MEMORIZATION)} of "
+        f"keeps {percent(limits.min_diversity)} of the base's variety and copies in at most "
+        f"{percent(limits.max_memorization)} of "
         "samples; if none does, the one that misses this least."
     )
     yield from _section("moment", "Which moment of training was chosen", lead if report.curve else "")
@@ -157,8 +162,8 @@ def _moment(report: FinetuneReport) -> Iterator[str]:
         yield "<p>No snapshot was scored in this run; the model is its last state.</p>"
         return
     yield '<div class="moment"><div>'
-    yield curve_chart(report.curve, min_diversity=MIN_DIVERSITY, max_memorization=MAX_MEMORIZATION)
-    yield f'<p class="legend">{_legend(report.curve)}</p></div><div>'
+    yield curve_chart(report.curve, limits)
+    yield f'<p class="legend">{_legend(report.curve, limits)}</p></div><div>'
     points = sorted(report.curve, key=lambda point: point.step)
     best = [point for point in points if point.kept or point.chosen]
     yield from _curve_table(best or points)
@@ -169,10 +174,10 @@ def _moment(report: FinetuneReport) -> Iterator[str]:
     yield "</div></div>"
 
 
-def _legend(points: Sequence[CurvePoint]) -> str:
+def _legend(points: Sequence[CurvePoint], limits: Limits) -> str:
     known = [("chosen", "chosen", any(p.chosen for p in points)), ("kept", "kept", any(p.kept for p in points))]
     known += [("seen", "scored", any(not (p.kept or p.chosen) for p in points))]
-    known += [("over", "copies too much", any(p.memorization > MAX_MEMORIZATION for p in points))]
+    known += [("over", "copies too much", any(p.memorization > limits.max_memorization for p in points))]
     return "".join(f"<span>{symbol(kind)}{word}</span>" for kind, word, present in known if present)
 
 
@@ -215,23 +220,22 @@ def _ratio(value: float) -> str:
 
 def _settings(report: FinetuneReport) -> Iterator[str]:
     yield from _section("settings", "Settings, time and versions")
-    recipe = report.summary.get("recipe")
-    parts = recipe if isinstance(recipe, Mapping) else {"name": recipe}
-    if parts.get("explained"):
-        yield f"<p>{_lines(parts['explained'])}</p>"
+    known = report.summary
+    if known.get("recipe_explained"):
+        yield f"<p>{_lines(known['recipe_explained'])}</p>"
     yield '<div class="columns"><div><h3>Run</h3>'
-    yield from _facts([("recipe", parts.get("name")), *_run_rows(report)])
+    yield from _facts(_run_rows(report))
     yield "</div><div>"
-    others = {name: value for name, value in parts.items() if name not in ("name", "explained")}
-    if others:
-        yield "<h3>Recipe</h3>"
-        yield from _facts(flat(others))
-    if report.summary.get("versions"):
+    if known.get("versions"):
         yield "<h3>Versions</h3>"
-        yield from _facts(flat(report.summary["versions"]))
+        yield from _facts(flat(known["versions"]))
+    if known.get("settings"):
+        yield "<details><summary>All settings of the recipe</summary>"
+        yield from _facts(flat(known["settings"]))
+        yield "</details>"
     yield "</div></div>"
-    if report.summary.get("command"):
-        yield f"<h3>Run it again</h3><pre>{escape(report.summary['command'])}</pre>"
+    if known.get("command"):
+        yield f"<h3>Run it again</h3><pre>{escape(known['command'])}</pre>"
 
 
 _FORMATS: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -239,51 +243,58 @@ _FORMATS: dict[str, tuple[str, Callable[[float], str]]] = {
     "steps": ("steps", lambda v: f"{v:,}"),
     "seconds": ("time", duration),
     "seconds_predicted": ("time predicted", duration),
-    "peak_memory_mb": ("peak memory", lambda v: size(v * 1e6)),
+    "peak_memory_mb": ("peak memory", lambda v: size(v * 2**20)),
+    "memorization_samples": ("samples compared with your images", lambda v: f"{v:,}"),
     "delta_bytes": ("size of what changed", size),
 }
 
 
 def _run_rows(report: FinetuneReport) -> Iterator[tuple[str, Any]]:
+    known = report.summary
+    yield "recipe", known.get("recipe")
     yield "base", report.source
-    near = report.summary.get("proximity")
-    if isinstance(near, Mapping):
-        value = f" ({number(near['value'])})" if is_number(near.get("value")) else ""
-        yield "images are to the base", f"{near.get('verdict') or 'compared'}{value}"
-    elif near is not None:
-        yield "images are to the base", near
-    for key, value in report.summary.items():
+    value = f"({number(known['proximity'])})" if is_number(known.get("proximity")) else ""
+    yield "ended by", known.get("stopped")
+    yield "images are to the base", f"{known.get('distance') or ''} {value}".strip()
+    for key, value in known.items():
         if key in _FORMATS and is_number(value):
             name, form = _FORMATS[key]
             yield name, form(value)
-        elif key not in _ELSEWHERE and key != "command":
+        elif key not in _ELSEWHERE:
             yield from flat({key: value})
-    yield from flat({"copy test": {k: v for k, v in report.memorization.items() if k != "rate"}})
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as rows: ``{"a": {"b_c": 1}}`` gives ``("a · b c", 1)``."""
+    """Nested settings as rows: ``{"a": {"b_c": 1}}`` gives ``("a · b c", 1)``; a recipe's part is one row."""
     for key, value in values.items():
         name = prefix + str(key).replace("_", " ")
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and "kind" not in value:
             yield from flat(value, f"{name} · ")
-        elif isinstance(value, list | tuple):
-            yield name, ", ".join(each if isinstance(each, str) else json.dumps(each, default=str) for each in value)
         else:
-            yield name, value
+            yield name, _short(value)
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_short(each)) for each in value)
+    if isinstance(value, Mapping):
+        settings = {key: each for key, each in value.items() if key != "kind" and each is not None}
+        inside = ", ".join(f"{key}={_short(each)}" for key, each in settings.items())
+        return str(value.get("kind", "")) + (f"({inside})" if inside else "")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _facts(rows: Iterable[tuple[str, Any]]) -> Iterator[str]:
     yield '<table class="facts"><tbody>'
     for name, value in rows:
         if value is not None and value != "":
-            shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
-            shown = f"{shown:.6g}" if isinstance(shown, float) else shown
-            yield f'<tr><th scope="row">{escape(name)}</th><td>{escape(shown)}</td></tr>'
+            yield f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
     yield "</tbody></table>"
 
 
-def _use(model_path: str) -> Iterator[str]:
+def _use(report: FinetuneReport, model_path: str) -> Iterator[str]:
     yield from _section("use", "How to use the model")
     path = json.dumps(clean(model_path), ensure_ascii=False)
     python = f"""
@@ -294,7 +305,8 @@ def _use(model_path: str) -> Iterator[str]:
     console = f"lowshotgan generate {shlex.quote(clean(model_path))} --seeds 0-63 --truncation 0.8 --grid samples.png"
     yield f"<pre>{escape(textwrap.dedent(python).strip())}</pre>"
     yield f"<pre>{escape(console)}</pre>"
-    yield "<p><code>model.blend(0.7)</code> is 70 % of the way from the base to the adapted model.</p>"
+    if report.can_blend:
+        yield "<p><code>model.blend(0.7)</code> is 70 % of the way from the base to the adapted model.</p>"
 
 
 def _notes(report: FinetuneReport, pictures: Encoded) -> Iterator[str]:
@@ -324,5 +336,5 @@ def _lines(value: Any) -> str:
 
 
 def default_model_path(report: FinetuneReport, folder: Path) -> str:
-    """What to load: the summary's ``model_path``, else the report's folder."""
-    return str(report.summary.get("model_path") or folder)
+    """What to load: the summary's ``output_dir``, else the report's folder."""
+    return str(report.summary.get("output_dir") or folder)

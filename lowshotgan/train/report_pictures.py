@@ -67,11 +67,12 @@ def _encoded(pictures: Sequence[Image.Image], side: int, palette: bool, limit: i
 def _sizes(resolution: int) -> Iterator[tuple[int, bool]]:
     side = min(resolution, LARGEST_SIDE)
     yield side, False
-    yield side, True
     while side // 2 >= SMALLEST_SIDE:
         side //= 2
+        if 2 * side < LARGEST_SIDE:
+            yield 2 * side, True
         yield side, False
-        yield side, True
+    yield side, True
 
 
 def reduced(picture: Image.Image, side: int, palette: bool = False) -> Image.Image:

@@ -13,8 +13,10 @@ TILE = 128
 """Side of a picture on the sheet in pixels."""
 GAP, MARGIN, GUTTER = 8, 36, 88
 """Between pictures, around the sheet, and left of the rows for their labels."""
-HEADING, CAPTION, BLOCK = 54, 24, 18
-"""Heights of a section's title and of a line of seeds, and room between two rows of pairs."""
+HEADING, CAPTION, BLOCK = 40, 24, 18
+"""Heights of a section's title and of a line of seeds, and room between two rows of pairs or sections."""
+INSIDE = 2
+"""Between the two pictures of a pair."""
 PAPER, INK, QUIET, EDGE = (255, 255, 255), (28, 28, 30), (118, 118, 124), (226, 226, 228)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -27,16 +29,16 @@ def contact_sheet(report: FinetuneReport) -> Image.Image:
     side = TILE // 2 if small else TILE
     per_row = 2 * columns if small else columns
     inputs_height = -(-len(report.inputs) // per_row) * (side + GAP)
-    block_height = CAPTION + 2 * (TILE + 2) + BLOCK
+    block_height = CAPTION + 2 * TILE + INSIDE + BLOCK
     pairs_height = -(-len(report.seeds) // columns) * block_height - BLOCK
     width = 2 * MARGIN + GUTTER + columns * (TILE + GAP) - GAP
-    sheet = Image.new("RGB", (width, 2 * MARGIN + 2 * HEADING + inputs_height + 12 + pairs_height), PAPER)
+    sheet = Image.new("RGB", (width, 2 * (MARGIN + HEADING) + inputs_height + BLOCK + pairs_height), PAPER)
     pen = _Pen(sheet)
     y = pen.heading(MARGIN, _capital(images(len(report.inputs))), "as the model saw them")
     step = side + (GAP // 2 if small else GAP)
     for index, tile in enumerate(_tiles(report.inputs, side)):
         pen.picture(tile, MARGIN + GUTTER + index % per_row * step, y + index // per_row * (side + GAP))
-    y = pen.heading(y + inputs_height + 12, "The same seeds, before and after", f"base: {report.source}")
+    y = pen.heading(y + inputs_height + BLOCK, "The same seeds, before and after", f"base: {report.source}")
     _pairs(pen, report, y, columns, block_height)
     return sheet
 
@@ -49,10 +51,10 @@ def _pairs(pen: "_Pen", report: FinetuneReport, top: int, columns: int, block_he
         pen.text(x + TILE / 2, y + 8, f"seed {seed}", pen.small, QUIET, anchor="mm")
         y += CAPTION
         pen.picture(base[index], x, y)
-        pen.picture(adapted[index], x, y + TILE + 2)
+        pen.picture(adapted[index], x, y + TILE + INSIDE)
         if column == 0:
             pen.text(MARGIN, y + TILE / 2, "base", pen.body, QUIET, anchor="lm")
-            pen.text(MARGIN, y + 2 + 3 * TILE / 2, "adapted", pen.body, INK, anchor="lm")
+            pen.text(MARGIN, y + INSIDE + 3 * TILE / 2, "adapted", pen.body, INK, anchor="lm")
 
 
 class _Pen:
@@ -69,7 +71,7 @@ class _Pen:
         start = MARGIN + self.title.getlength(title) + 16
         room = self.sheet.width - MARGIN - start
         self.text(start, y + 16, shortened(remark, self.body, room), self.body, QUIET, anchor="lm")
-        return y + HEADING - 14
+        return y + HEADING
 
     def text(self, x: float, y: float, text: str, font: Font, colour: tuple[int, int, int], *, anchor: str) -> None:
         if isinstance(font, ImageFont.FreeTypeFont):

@@ -52,7 +52,7 @@ figcaption { font-size: 13px; line-height: 1.35; padding-top: 2px; }
   border-radius: 8px; }
 .chart text { fill: var(--quiet); font-size: 11.5px; }
 .chart .note { font-size: 10.5px; font-style: italic; }
-.chart .label { fill: var(--ink); }
+.chart .label { fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 3px; }
 .chart .strong { font-weight: 600; fill: var(--accent); }
 .grid { stroke: var(--line); stroke-width: 1; }
 .rule { stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 4 4; }

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from lowshotgan.finetune.selector import MAX_MEMORIZATION, MIN_DIVERSITY
 from lowshotgan.train.report_facts import CurvePoint, FinetuneReport
 
 
@@ -36,24 +35,22 @@ def headline(report: FinetuneReport) -> str:
 
 def copying(report: FinetuneReport) -> str:
     """One sentence on copies of training images."""
-    found = report.memorization
-    rate, samples, copies = found["rate"], found.get("samples"), found.get("copies")
+    rate, samples = report.memorization, report.summary.get("memorization_samples")
     if not math.isfinite(rate):
         one = len(report.inputs) == 1
         return "Copying cannot be measured with one image." if one else "Copying was not measured."
     if not is_number(samples):
         return f"{percent(rate)} of samples copy a training image."
-    samples = round(samples)
-    copies = round(copies if is_number(copies) else rate * samples)
+    copies = round(rate * samples)
     if not copies:
-        return f"None of {samples:,} samples copies a training image."
-    return f"{copies:,} of {samples:,} samples {'copies' if copies == 1 else 'copy'} a training image."
+        return f"None of {round(samples):,} samples copies a training image."
+    return f"{copies:,} of {round(samples):,} samples {'copies' if copies == 1 else 'copy'} a training image."
 
 
 def readings(report: FinetuneReport) -> list[Reading]:
     """Closeness, variety and copies of the final model."""
     chosen = report.chosen
-    found = [] if chosen is None else [_closeness(report, chosen), _variety(chosen)]
+    found = [] if chosen is None else [_closeness(report, chosen), _variety(report, chosen)]
     return [*found, _copies(report)]
 
 
@@ -63,22 +60,23 @@ def _closeness(report: FinetuneReport, chosen: CurvePoint) -> Reading:
     return Reading("Distance to your images", number(chosen.fidelity), "", "", f"{change}lower is closer")
 
 
-def _variety(chosen: CurvePoint) -> Reading:
+def _variety(report: FinetuneReport, chosen: CurvePoint) -> Reading:
     value = chosen.diversity
     if not math.isfinite(value):
         return Reading("Variety", "–", "", "", "not measured")
-    level = "good" if value >= MIN_DIVERSITY else "trouble"
-    meaning = f"of the base's variety; {percent(MIN_DIVERSITY)} or more is wanted"
+    wanted = report.limits.min_diversity
+    level = "good" if value >= wanted else "trouble"
+    meaning = f"of the base's variety; {percent(wanted)} or more is wanted"
     return Reading("Variety", percent(value), level, "varied" if level == "good" else "too alike", meaning)
 
 
 def _copies(report: FinetuneReport) -> Reading:
-    rate = report.memorization["rate"]
+    rate, wanted = report.memorization, report.limits.max_memorization
     if not math.isfinite(rate):
         return Reading("Copies", "–", "", "", "not measured")
-    level = "good" if rate <= MAX_MEMORIZATION else "trouble"
+    level = "good" if rate <= wanted else "trouble"
     verdict = ("few" if rate else "none") if level == "good" else "too many"
-    meaning = f"of samples; {percent(MAX_MEMORIZATION)} or fewer is wanted"
+    meaning = f"of samples; {percent(wanted)} or fewer is wanted"
     return Reading("Copies", percent(rate), level, verdict, meaning)
 
 
@@ -86,16 +84,13 @@ def notes(report: FinetuneReport) -> list[str]:
     """The run's warnings, then advice where a reading is bad."""
     found = [str(each) for each in report.summary.get("warnings") or ()]
     levels = {reading.name: reading.level for reading in readings(report)}
+    blend = ", or blend back towards the base (model.blend(0.7))" if report.can_blend else ""
     if levels["Copies"] == "trouble":
-        found.append(
-            "Many samples copy a training image. Stop earlier (fewer steps), blend back towards the base "
-            "(model.blend(0.7)), add images, or use the recipe cdc."
-        )
+        advice = f"Stop earlier (fewer steps), add images, use the recipe cdc{blend}."
+        found.append(f"Many samples copy a training image. {advice}")
     if levels.get("Variety") == "trouble":
-        found.append(
-            "Samples are much more alike than those of the base. Use the recipe cdc or ewc, stop earlier, or blend "
-            "back towards the base (model.blend(0.7))."
-        )
+        advice = f"Stop earlier (fewer steps), use the recipe cdc or ewc{blend}."
+        found.append(f"Samples are much more alike than those of the base. {advice}")
     if len(report.inputs) == 1:
         found.append("With one image nothing tells its style from its content; three or more make that clear.")
     return found

@@ -102,12 +102,12 @@ def test_reported_targets_are_never_met():
 
 
 def test_empty_report_says_not_run_and_keeps_notes(tmp_path):
-    path = write(tmp_path, tmp_path / "docs", ("base", "tgan"), "python benchmarks/kshot.py")
+    path = write(tmp_path, tmp_path / "docs", ("base", "tgan"))
     text = path.read_text()
     assert text.count("| tgan | not run |") == 6
     assert "not measured" in text
     path.write_text(text.replace("None yet.", "Tried more steps: no better."))
-    write(tmp_path, tmp_path / "docs", ("base", "tgan"), "python benchmarks/kshot.py")
+    write(tmp_path, tmp_path / "docs", ("base", "tgan"))
     again = path.read_text()
     assert "Tried more steps: no better." in again
     assert again.count(NOTES) == 1

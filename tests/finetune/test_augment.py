@@ -84,6 +84,12 @@ def test_second_derivatives() -> None:
     assert torch.autograd.gradgradcheck(apply, (x,), atol=1e-4, fast_mode=True)
 
 
+def test_autocast_does_not_blur_coordinates() -> None:
+    exact = augment_bgc(images(), 0.8, Draws(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(augment_bgc(images(), 0.8, Draws(0)), exact)
+
+
 @pytest.mark.parametrize("part", [Ada(), Fixed(p=0.7), DiffAugment()])
 def test_randomness_comes_from_the_draws_alone(part: Ada | Fixed | DiffAugment) -> None:
     augment = part.build(batch=4)

@@ -211,6 +211,18 @@ def test_resumed_run_equals_uninterrupted_run(
         assert all(torch.equal(value, after[key]) for key, value in before.items())
 
 
+@pytest.mark.parametrize("name", ["auto_near", "cdc", "rick", "ewc"])
+def test_runs_in_bfloat16(
+    name: str, tmp_path: Path, small: tuple[Generator, Discriminator], images: Tensor, batches: type
+) -> None:
+    recipe = fit_to(lighter(ADAPTING[name]).override(steps=3, warm_up=1, path_weight=2.0), k=10)
+    stage, live, _ = build_stage(*small, batches(images[..., ::2, ::2], recipe.batch), recipe)
+    settings = LoopSettings(precision="bf16")
+    result = fit([stage], output_dir=tmp_path, machine=Machine("cpu"), settings=settings)
+    assert result.nonfinite == 0
+    assert all(value.isfinite().all() for value in live.delta().values())
+
+
 def test_stage_type(generator: Generator, discriminator: Discriminator, images: Tensor, batches: type) -> None:
     stage, live, average = build_stage(generator, discriminator, batches(images, 4), RECIPES["wedit"], device="cpu")
     assert isinstance(stage, Stage)

@@ -10,7 +10,7 @@ from lowshotgan.finetune.heads import FreezeD, Head, ImageHead, Judge, LinearPro
 from lowshotgan.finetune.latents import Anchors, Gaussian, Truncated
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
 
-HEADS = [ImageHead(), FreezeD(), FreezeD(layers=1), PatchHead(), PatchHead(freeze_above=8), LinearProbe()]
+HEADS = [ImageHead(), FreezeD(), FreezeD(layers=1), PatchHead(), PatchHead(freeze_divisor=2), LinearProbe()]
 
 
 def build(head: Head, discriminator: Discriminator) -> Judge:
@@ -43,7 +43,7 @@ def test_frozen_layers(discriminator: Discriminator) -> None:
     assert len({name.rpartition(".")[0] for name in frozen(FreezeD(layers=4))}) == 4
     assert {name.split(".")[0] for name in frozen(FreezeD(side=8))} == {"b16"}
     assert frozen(FreezeD(side=64)) == frozen(FreezeD(side=8))  # at least the block nearest to the image
-    assert {name.split(".")[0] for name in frozen(PatchHead(freeze_above=8))} == {"b16"}
+    assert {name.split(".")[0] for name in frozen(PatchHead(freeze_divisor=2))} == {"b16"}
     with pytest.raises(RecipeError, match="at least one to train"):
         frozen(FreezeD(layers=99))
 

@@ -68,9 +68,7 @@ def test_every_size_builds_and_runs(resolution):
 def test_skip_gates_of_each_size(resolution, generator_gates, discriminator_gates):
     generator, discriminator = Generator(resolution, width=1), Discriminator(resolution, width=1)
     assert {name for name, _ in generator.named_children() if name.startswith("se_")} == generator_gates
-    assert {
-        name for name, _ in discriminator.named_children() if name.startswith("se_")
-    } == discriminator_gates
+    assert {name for name, _ in discriminator.named_children() if name.startswith("se_")} == discriminator_gates
 
 
 @pytest.mark.parametrize("resolution", [32, 96, 2048])
@@ -158,12 +156,8 @@ def test_down_block_by_hand():
     torch.manual_seed(0)
     block = settle(DownBlockComp(3, 5))
     x = torch.randn(2, 3, 8, 8)
-    main = F.leaky_relu(
-        batch_normed(F.conv2d(x, normalized(block.main[0]), stride=2, padding=1), block.main[1]), 0.2
-    )
-    main = F.leaky_relu(
-        batch_normed(F.conv2d(main, normalized(block.main[3]), padding=1), block.main[4]), 0.2
-    )
+    main = F.leaky_relu(batch_normed(F.conv2d(x, normalized(block.main[0]), stride=2, padding=1), block.main[1]), 0.2)
+    main = F.leaky_relu(batch_normed(F.conv2d(main, normalized(block.main[3]), padding=1), block.main[4]), 0.2)
     direct = F.conv2d(F.avg_pool2d(x, 2), normalized(block.direct[1]))
     direct = F.leaky_relu(batch_normed(direct, block.direct[2]), 0.2)
     torch.testing.assert_close(block(x), (main + direct) / 2, atol=1e-4, rtol=1e-4)
@@ -190,15 +184,13 @@ def test_initial_weights_follow_the_paper():
     assert float(generator.init.init[1].weight.detach().mean()) == pytest.approx(1.0, abs=0.01)
     assert not generator.init.init[1].bias.any()
     assert not generator.feat_8[2].weight.any()
-    convolutions = [
-        layer for layer in generator.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-    ]
+    convolutions = [layer for layer in generator.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
     assert all(layer.bias is None for layer in convolutions)
 
 
 def test_tanh_bounds_everywhere_or_only_at_1024():
-    assert [Generator(side, width=1, tanh="official").tanh for side in SIDES] == [False] * 4 + [True]
-    assert all(Generator(side, width=1).tanh for side in SIDES)
+    assert [Generator(side, width=1, tanh="official").tanh for side in (64, 512, 1024)] == [False, False, True]
+    assert Generator(64, width=1).tanh
     with pytest.raises(ConfigError, match="everywhere, official"):
         Generator(64, tanh="never")
 

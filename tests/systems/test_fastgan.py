@@ -19,7 +19,7 @@ from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch, ParamGroup, Stage
 
 CONFIG = FastGANConfig(resolution=64, z_dim=8, generator_width=2, discriminator_width=2)
-TRAINING = FastGANTraining(steps=3, batch_size=4, perceptual="random", lecam_weight=0.1)
+TRAINING = FastGANTraining(steps=2, batch_size=4, perceptual="random", lecam_weight=0.1)
 
 
 class Images:
@@ -83,12 +83,27 @@ def test_a_saved_model_gives_the_same_images(trained, tmp_path):
     assert again.config == trained.config
 
 
-def test_a_stopped_training_saves_settled_statistics(tmp_path):
+def test_a_stopped_training_saves_settled_statistics_and_resumes_bit_for_bit(trained, tmp_path):
     system = make_system()
     assert train(system, tmp_path / "run", budget=1e-6).stopped == "budget"
     system.save_pretrained(tmp_path / "model")
     images = FastGAN.from_pretrained(tmp_path / "model").generate(4).tensor
     assert (FastGAN.from_pretrained(tmp_path / "model").generate(1).tensor - images[:1]).abs().max() <= 1e-5
+    resumed = make_system()
+    assert train(resumed, tmp_path / "run").steps == 2
+    resumed.settle()
+    whole = trained.generator.state_dict()
+    assert all(torch.equal(value, whole[name]) for name, value in resumed.generator.state_dict().items())
+
+
+@pytest.mark.slow
+def test_bf16_and_accumulation_train_too(tmp_path):
+    system = make_system()
+    stages = system.stages(Images(), TRAINING, preview_seeds=range(2))
+    settings = LoopSettings(precision="bf16", accumulate=2)
+    result = fit(stages, output_dir=tmp_path, machine=Machine("cpu"), settings=settings)
+    assert (result.stopped, result.nonfinite) == ("finished", 0)
+    assert torch.isfinite(system.generate(2, output_type="pt").images).all()
 
 
 def test_previews_change_nothing(tmp_path):

@@ -13,7 +13,7 @@ from lowshotgan.train.checkpoint import LATEST, read_checkpoint
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
 
-def execute(*command: object, timeout: float = 300) -> None:
+def execute(*command: object, timeout: float = 600) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
     done = subprocess.run(
         [sys.executable, *map(str, command)],

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lowshotgan.data.images import to_pil
 from lowshotgan.data.synthetic import faces
 from lowshotgan.errors import ConfigError
+from lowshotgan.finetune.selector import Limits
 from lowshotgan.train.report import FORMAT_VERSION, CopyPair, CurvePoint, FinetuneReport, write_report
 from lowshotgan.train.report_chart import curve_chart, ticks
 from lowshotgan.train.report_facts import plain
@@ -21,7 +23,7 @@ from lowshotgan.train.report_pictures import encode
 from lowshotgan.train.report_sheet import GUTTER, MARGIN, TILE, best_columns, contact_sheet
 from lowshotgan.train.report_words import duration, headline, notes, number, percent, readings, size
 
-LIMITS = {"min_diversity": 0.6, "max_memorization": 0.05}
+LIMITS = Limits(min_diversity=0.6, max_memorization=0.05)
 HOSTILE = "<script>alert('\"&')</script> \udcff .png"
 VOID = {"meta", "img", "br"}
 
@@ -59,18 +61,22 @@ class Outline(HTMLParser):
 
 def summary(**changes):
     known = {
-        "source": "stylegan2_64.avatars_v1",
+        "base": "stylegan2_64.avatars_v1",
         "images": "examples/ten-shots",
         "k": 3,
-        "input": "3 images, 64 x 64.\n1 was cropped.",
-        "recipe": {"name": "cdc", "explained": ["near the base"], "lr": 0.002, "augment": {"name": "ada"}},
-        "proximity": {"value": 0.71, "verdict": "near"},
+        "input_summary": "3 images, 64 x 64.\n1 was cropped.",
+        "recipe": "cdc",
+        "recipe_explained": "cdc: trains full",
+        "settings": {"lr": 0.002, "trainable": [{"kind": "full"}], "head": {"kind": "image_patch", "divisor": 8}},
+        "proximity": 0.71,
+        "distance": "near",
         "steps": 1200,
         "seconds": 252.4,
         "seconds_predicted": 270.0,
         "peak_memory_mb": 812.3,
         "delta_bytes": 183_400,
-        "memorization": {"rate": 0.003, "samples": 1000},
+        "memorization": 0.003,
+        "memorization_samples": 1000,
         "warnings": ["a.png and b.png are near duplicates."],
         "protocol": "KD-lsg1:9f31ab02",
         "versions": {"python": "3.11.9", "torch": "2.15.0"},
@@ -92,7 +98,7 @@ def make(k=3, n=4, resolution=32, **changes):
     base = faces(n, resolution=resolution)
     copies = [
         CopyPair(7, base[0], inputs[0], "a.png", 0.21, True),
-        CopyPair(9, base[1], inputs[-1], "b.png", 0.7, False),
+        CopyPair(9, base[-1], inputs[-1], "b.png", 0.7, False),
     ]
     known = {
         "inputs": inputs,
@@ -135,7 +141,15 @@ def test_the_page_has_every_section_and_says_what_the_summary_holds(written):
     outline = Outline(written.read_text(encoding="utf-8"))
     assert outline.values("id") == ["images", "samples", "moment", "copies", "settings", "use", "notes"]
     assert outline.tags.count("img") == 3 + 2 * 4 + 2 * 2
-    for text in ("cdc", "near the base", "near (0.71)", "4 min 12 s", "183 kB", "3.11.9", "KD-lsg1:9f31ab02"):
+    for text in (
+        "cdc: trains full",
+        "image_patch(divisor=8)",
+        "near (0.71)",
+        "4 min 12 s",
+        "183 kB",
+        "3.11.9",
+        "KD-lsg1:9f31ab02",
+    ):
         assert text in outline.text
     assert "near duplicates" in outline.text
     assert f"lowshotgan generate {written.parent}" in outline.text
@@ -149,9 +163,19 @@ def test_every_picture_has_an_alternative_text(written):
 
 def test_text_from_outside_is_escaped_wherever_it_is_shown(tmp_path):
     known = make()
-    told = {"recipe": {"name": HOSTILE, "explained": HOSTILE, HOSTILE: HOSTILE}, "versions": {HOSTILE: HOSTILE}}
-    told |= {name: HOSTILE for name in ("source", "images", "input", "protocol", "device", "command", "model_path")}
-    told |= {"warnings": [HOSTILE], "proximity": {"value": 0.7, "verdict": HOSTILE}, HOSTILE: HOSTILE}
+    one = (
+        "base",
+        "images",
+        "input_summary",
+        "recipe",
+        "recipe_explained",
+        "distance",
+        "protocol",
+        "device",
+        "command",
+    )
+    told = dict.fromkeys((*one, "output_dir", HOSTILE), HOSTILE)
+    told |= {"warnings": [HOSTILE], "versions": {HOSTILE: HOSTILE}, "settings": {"head": {"kind": HOSTILE}}}
     pairs = [replace(known.copies[0], nearest_name=HOSTILE)]
     path = write_report(replace(known, names=[HOSTILE] * 3, copies=pairs, summary=summary(**told)), tmp_path)
     outline = Outline(path.read_text(encoding="utf-8"))
@@ -168,7 +192,7 @@ def test_the_json_holds_everything_but_pixels(written):
         "step": 300, "fidelity": 0.05, "diversity": 0.65, "memorization": 0.04, "kept": True, "chosen": True,
     }  # fmt: skip
     assert facts["copies"][0] == {"seed": 7, "nearest": "a.png", "ratio": 0.21, "copied": True}
-    assert facts["summary"]["recipe"]["augment"] == {"name": "ada"}
+    assert facts["summary"]["settings"]["trainable"] == [{"kind": "full"}]
     assert "3 of 1,000" in facts["headline"]
 
 
@@ -176,7 +200,7 @@ def test_numbers_that_are_not_finite_are_null_and_never_shown(tmp_path):
     nan = float("nan")
     points = [CurvePoint(1, nan, nan, nan, kept=True, chosen=True), CurvePoint(2, float("inf"), 0.5, 0.0)]
     pairs = [replace(make().copies[0], ratio=nan)]
-    told = summary(seconds=nan, memorization={"rate": nan, "samples": 1000}, extra=torch.tensor([1.0, nan]))
+    told = summary(seconds=nan, memorization=nan, extra=torch.tensor([1.0, nan]))
     path = write_report(make(curve=points, copies=pairs, summary=told), tmp_path)
     facts = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
     assert facts["curve"][0]["fidelity"] is facts["copies"][0]["ratio"] is facts["summary"]["seconds"] is None
@@ -204,11 +228,17 @@ def test_a_hundred_images_and_many_seeds_stay_small(tmp_path, resolution):
 
 
 def test_pictures_that_compress_badly_are_reduced_and_the_page_says_so():
-    noise = torch.randint(0, 256, (100, 3, 256, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    known = make(k=100, n=4, resolution=256, inputs=noise)
-    text = page(known, "runs/mine")
-    assert len(text) < 1_500_000
-    assert "so that it stays small" in text
+    noise = torch.randint(0, 256, (100, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    text = page(make(k=100, n=4, resolution=64, inputs=noise, copies=[]), "runs/mine")
+    assert len(text) < 1_300_000
+    assert "64 pixels wide with 256 colours each, so that it stays small" in text
+
+
+@pytest.mark.parametrize(("limit", "side", "palette"), [(10**6, 256, False), (150_000, 128, False), (1, 32, True)])
+def test_pictures_take_the_largest_size_that_fits(limit, side, palette):
+    noise = torch.randint(0, 256, (2, 3, 256, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    encoded = encode([noise], limit=limit)
+    assert (encoded.side, encoded.palette) == (side, palette)
 
 
 def test_pictures_survive_encoding_when_they_fit():
@@ -235,18 +265,22 @@ def test_pictures_that_do_not_fit_together_are_refused(changes):
 
 
 @pytest.mark.parametrize(
-    ("memorization", "sentence"),
+    ("rate", "samples", "sentence"),
     [
-        ({"rate": 0.003, "samples": 1000}, "3 of 1,000 samples copy a training image."),
-        ({"rate": 0.001, "samples": 1000, "copies": 1}, "1 of 1,000 samples copies a training image."),
-        ({"rate": 0.0, "samples": 1000}, "None of 1,000 samples copies a training image."),
-        (0.25, "25 % of samples copy a training image."),
-        (None, "4 % of samples copy a training image."),
+        (0.003, 1000, "3 of 1,000 samples copy a training image."),
+        (0.001, 1000, "1 of 1,000 samples copies a training image."),
+        (0.0, 500, "None of 500 samples copies a training image."),
+        (0.25, None, "25 % of samples copy a training image."),
+        (math.nan, 500, "Copying was not measured."),
     ],
 )
-def test_the_headline_counts_copies_in_plain_words(memorization, sentence):
-    text = headline(make(summary=summary(memorization=memorization)))
+def test_the_headline_counts_copies_in_plain_words(rate, samples, sentence):
+    text = headline(make(summary=summary(memorization=rate, memorization_samples=samples)))
     assert text == f"Adapted from stylegan2_64.avatars_v1 to your 3 images in 4 min 12 s. {sentence}"
+
+
+def test_without_a_rate_that_of_the_chosen_snapshot_counts():
+    assert make(summary={}).memorization == 0.04
 
 
 def test_a_run_in_trouble_gets_advice():
@@ -254,11 +288,17 @@ def test_a_run_in_trouble_gets_advice():
     report = make(curve=bad, summary=summary(memorization=0.3, warnings=[]))
     assert [reading.level for reading in readings(report)] == ["", "trouble", "trouble"]
     assert len(notes(report)) == 2
+    assert all("model.blend(0.7)" in note for note in notes(report))
     assert not notes(make(summary=summary(warnings=[])))
 
 
+def test_a_model_without_a_base_is_not_told_to_blend():
+    bad = [replace(point, chosen=point.step == 400) for point in curve()]
+    assert "blend" not in page(make(curve=bad, summary=summary(memorization=0.3, delta_bytes=None)), "runs/mine")
+
+
 def test_the_chart_marks_chosen_kept_and_copying_snapshots():
-    root = ElementTree.fromstring(curve_chart(curve(), **LIMITS))
+    root = ElementTree.fromstring(curve_chart(curve(), LIMITS))
     kinds = [element.get("class") for element in root.iter()]
     assert [kinds.count(kind) for kind in ("chosen", "ring", "kept", "seen", "over")] == [1, 1, 1, 2, 1]
     assert any(element.text == "step 300, chosen" for element in root.iter())
@@ -278,7 +318,7 @@ def test_the_chart_marks_chosen_kept_and_copying_snapshots():
     )
 )
 def test_any_curve_can_be_drawn(points):
-    chart = curve_chart(points, **LIMITS)
+    chart = curve_chart(points, LIMITS)
     if chart:
         for mark in ElementTree.fromstring(chart).iter("circle"):
             assert 0 <= float(mark.get("cx")) <= 480
@@ -295,19 +335,22 @@ def test_ticks_are_few_and_inside(low, width):
 def test_the_contact_sheet_shows_each_seed_before_and_after():
     report = make(k=3, n=4, resolution=64)
     sheet = contact_sheet(report)
-    at = (MARGIN + GUTTER + TILE // 2, sheet.height - MARGIN - TILE // 2)
-    assert sheet.getpixel(at) == tuple(report.adapted[0, :, 32, 32].tolist())
-    assert sheet.getpixel((at[0], at[1] - TILE - 2)) == tuple(report.base[0, :, 32, 32].tolist())
+    left, below = MARGIN + GUTTER, sheet.height - MARGIN - TILE
+    for pictures, top in ((report.adapted, below), (report.base, below - TILE - 2)):
+        shown = sheet.crop((left, top, left + TILE, top + TILE)).resize((64, 64), Image.Resampling.NEAREST)
+        assert shown == to_pil(pictures)[0]
 
 
-@pytest.mark.parametrize(("k", "n", "resolution"), [(1, 1, 8), (100, 9, 32), (9, 33, 256)])
+@pytest.mark.parametrize(("k", "n", "resolution"), [(1, 1, 8), (100, 9, 32), (3, 5, 256)])
 def test_the_contact_sheet_fits_any_number_of_pictures(k, n, resolution):
-    sheet = contact_sheet(make(k=k, n=n, resolution=resolution, copies=[], summary=summary(source="long" * 200)))
+    sheet = contact_sheet(make(k=k, n=n, resolution=resolution, copies=[], summary=summary(base="long" * 200)))
     assert isinstance(sheet, Image.Image)
     assert sheet.width < 1800
 
 
-@pytest.mark.parametrize(("inputs", "seeds", "columns"), [(10, 20, 10), (10, 16, 8), (8, 32, 8), (1, 1, 4), (5, 7, 7)])
+@pytest.mark.parametrize(
+    ("inputs", "seeds", "columns"), [(10, 20, 10), (10, 16, 10), (8, 32, 8), (1, 1, 4), (5, 7, 7)]
+)
 def test_the_columns_leave_few_gaps(inputs, seeds, columns):
     assert best_columns(inputs, seeds) == columns
 
@@ -334,8 +377,24 @@ def test_numbers_in_words():
 
 
 def test_nested_settings_become_rows():
-    rows = dict(flat({"a_b": {"c": 1}, "parts": ["x", {"y": 2}], "none": None}))
-    assert rows == {"a b · c": 1, "parts": 'x, {"y": 2}', "none": None}
+    part = {"kind": "relation", "weight": 333.0, "fresh": True, "end": None}
+    rows = dict(
+        flat({"a_b": {"c": 1}, "parts": ["x", {"y": 2}], "held": [part], "augment": {"kind": "none"}, "none": None})
+    )
+    assert rows == {
+        "a b · c": 1,
+        "parts": "x, (y=2)",
+        "held": "relation(weight=333, fresh=yes)",
+        "augment": "none",
+        "none": None,
+    }
+
+
+def test_the_limits_of_the_run_are_those_on_the_page():
+    text = page(make(summary=summary(limits={"min_diversity": 0.7, "max_memorization": 0.01})), "runs/mine")
+    assert "keeps 70 % of" in text
+    assert "too alike" in text
+    assert "1 % or fewer is wanted" in text
 
 
 def test_plain_keeps_json_and_turns_the_rest_into_text(tmp_path):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lowshotgan.draws import Draws, latents_from_seeds
 from lowshotgan.finetune.augment import DiffAugment
+from lowshotgan.finetune.processes import mean_over_processes
 from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
 from lowshotgan.losses.penalties import lecam
 from lowshotgan.nets.batch_norm import batch_statistics
@@ -130,8 +131,8 @@ class LogitMeans:
     def update(self, real: Tensor, fake: Tensor) -> None:
         """Take in the logits ``(B, ...)`` of one step."""
         towards = 1 - LECAM_DECAY
-        self.real = self.real.to(real.device).lerp(real.detach().mean(), towards)
-        self.fake = self.fake.to(fake.device).lerp(fake.detach().mean(), towards)
+        self.real = self.real.to(real.device).lerp(mean_over_processes(real.detach().mean()), towards)
+        self.fake = self.fake.to(fake.device).lerp(mean_over_processes(fake.detach().mean()), towards)
 
     def state_dict(self) -> dict[str, Any]:
         return {"real": self.real, "fake": self.fake}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.finetune.augment import Ada, NoAugment
+from lowshotgan.finetune.processes import mean_over_processes
 from lowshotgan.losses.adversarial import (
     hinge_discriminator,
     hinge_generator,
@@ -19,7 +20,7 @@ from lowshotgan.losses.adversarial import (
 )
 from lowshotgan.losses.penalties import path_lengths, r1
 from lowshotgan.nets.feature_heads import FeatureHeads
-from lowshotgan.nets.stylegan2 import Discriminator, Generator
+from lowshotgan.nets.stylegan2 import Discriminator, Generator, Noise
 from lowshotgan.systems.stylegan2.config import SourceTraining
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
@@ -36,13 +37,15 @@ def source_stage(
     training: SourceTraining,
     *,
     heads: FeatureHeads | None = None,
+    redraw: Callable[[Tensor], Tensor] | None = None,
     preview_seeds: Sequence[int] = range(64),
 ) -> Stage:
     """One stage that trains ``generator`` and ``discriminator``; ``averaged`` becomes the model to keep.
 
-    ``heads`` on a frozen feature network judge beside the discriminator, with weight ``training.feature_weight``.
+    ``heads`` on a frozen feature network judge beside the discriminator, with weight ``training.feature_weight``;
+    ``redraw`` measures how far real images are from being redrawn, with weight ``training.anchor_weight``.
     """
-    losses = SourceLosses(generator, discriminator, training, heads)
+    losses = SourceLosses(generator, discriminator, training, heads, redraw)
     judges: list[nn.Module] = [discriminator] if heads is None else [discriminator, heads]
     return Stage(
         name="source",
@@ -67,11 +70,18 @@ class SourceLosses:
     """The loss terms of one step; each method maps a batch to named ``(B,)`` values."""
 
     def __init__(
-        self, generator: Generator, discriminator: Discriminator, training: SourceTraining, heads: FeatureHeads | None = None
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        training: SourceTraining,
+        heads: FeatureHeads | None = None,
+        redraw: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.generator = generator
         self.discriminator = discriminator
         self.heads = heads
+        self.redraw = redraw
+        self.noise = training.noise
         self.mixing = training.mixing
         wish = Ada(target=training.ada_target, speed=ADA_SPEED) if training.ada_target else NoAugment()
         self.augment = wish.build(batch=training.batch_size)
@@ -96,10 +106,12 @@ class SourceLosses:
     def generator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Adversarial loss of the generator; also tracks the average style."""
         fake, ws = self.draw(batch, len(batch.images))
-        self.generator.mapping.track(ws[:, 0].detach())
+        self.generator.mapping.track(mean_over_processes(ws[:, 0].detach().mean(dim=0, keepdim=True)))
         terms = {"adversarial": logistic_generator(self.judge(fake, batch))}
         if self.heads is not None:
             terms["features"] = torch.stack([hinge_generator(logits) for logits in self.heads(fake)]).mean(dim=0)
+        if self.redraw is not None:
+            terms["anchor"] = self.redraw(batch.images)
         return terms
 
     def path_terms(self, batch: Batch) -> Mapping[str, Tensor]:
@@ -121,7 +133,9 @@ class SourceLosses:
         if self.mixing:
             other = generator.broadcast(generator.mapping(draws.normal(count, generator.z_dim)))
             ws = mix_styles(ws, other, mixed=draws.uniform(count) < self.mixing, cut=draws.uniform(count))
-        images = generator.synthesis(ws, noise=generator.synthesis.draw_noise(count, draws))
+        noise: Noise = generator.synthesis.draw_noise(count, draws) if self.noise else "none"
+        images = generator.synthesis(ws, noise=noise)
+        assert isinstance(images, Tensor)
         return images, ws
 
 
@@ -148,7 +162,7 @@ class RunningMean:
 
     def update(self, values: Tensor) -> Tensor:
         """Take in ``values (B,)`` and return the new mean, without gradient."""
-        self.value = self.value.to(values.device).lerp(values.detach().mean(), 0.01)
+        self.value = self.value.to(values.device).lerp(mean_over_processes(values.detach().mean()), 0.01)
         return self.value
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -171,7 +185,8 @@ def _phases(losses: SourceLosses, training: SourceTraining) -> list[Phase]:
         phases.append(
             Phase("discriminator_r1", "discriminator", losses.r1_terms, weights, every=training.r1_every, fp32=True)
         )
-    phases.append(Phase("generator", "generator", losses.generator_terms, adversarial))
+    anchored = adversarial | {"anchor": training.anchor_weight}
+    phases.append(Phase("generator", "generator", losses.generator_terms, anchored))
     if training.path_weight:
         weights = {"path": training.path_weight}
         phases.append(Phase("generator_path", "generator", losses.path_terms, weights, every=PATH_EVERY, fp32=True))

@@ -266,12 +266,14 @@ class StyleGAN2(System):
         )
         heads = make_heads(self.device) if training.feature_weight else None
         averaged, live = self.generator, average_of(self.generator).train()
+        redraw = None
         if training.warm_up_steps:
             warm_up = WarmUp(live, averaged, self.discriminator, heads, training)
             yield warm_up.redrawing_stage(batches, steps=training.warm_up_steps)
+            redraw = warm_up.frozen_redrawing() if training.anchor_weight else None
             mean, root = warm_up.style_distribution(images)
             yield warm_up.prior_stage(mean, root, batches, preview=preview_of(averaged, preview_seeds))
-        yield source_stage(live, averaged, self.discriminator, batches, training, heads=heads, preview_seeds=preview_seeds)
+        yield source_stage(live, averaged, self.discriminator, batches, training, heads=heads, redraw=redraw, preview_seeds=preview_seeds)
 
     def _draw(self, latents: Tensor, truncation: float, noise: Noise) -> Tensor:
         generator = self.generator

@@ -9,6 +9,7 @@ afterwards. Then the mapping network is fitted to the Gaussian with the mean and
 adversarial training starts from blurred but whole images and from useful features.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -30,6 +31,9 @@ PRIOR_LR = 0.1
 """The mapping network's weights are stored a hundred times larger than they act, so its steps must be large too."""
 ENCODED = 4000
 """At most this many images are encoded to estimate the distribution of styles."""
+
+
+Redrawing = Callable[[Tensor], Tensor]
 
 
 class StyleHead(nn.Module):
@@ -101,6 +105,25 @@ class WarmUp:
         _, features = self.discriminator(images, return_features=True)
         styles: Tensor = self.head(features["b4.fc"])
         return styles
+
+    def frozen_redrawing(self) -> Redrawing:
+        """How far the generator is from redrawing images through the encoder as it is now: ``(B, ...)`` to ``(B,)``."""
+        encoder = copy.deepcopy(self.discriminator).eval().requires_grad_(False)
+        head = copy.deepcopy(self.head).eval().requires_grad_(False)
+
+        def redraw(images: Tensor) -> Tensor:
+            with torch.no_grad():
+                _, features = encoder(images, return_features=True)
+                styles = head(features["b4.fc"])
+            drawn = self.generator.synthesis(self.generator.broadcast(styles), noise="none")
+            assert isinstance(drawn, Tensor)
+            error = pyramid_error(drawn, images)
+            if self.heads is not None:
+                distance = map_distance(self.heads.maps(drawn), self.heads.maps(images))
+                error = error + self.training.feature_weight * distance
+            return error
+
+        return redraw
 
     @torch.no_grad()
     def style_distribution(self, images: ImageSet) -> tuple[Tensor, Tensor]:
