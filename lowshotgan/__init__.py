@@ -26,6 +26,11 @@ _PUBLIC = {
     "list_weights": "lowshotgan.api",
     "load": "lowshotgan.api",
     "train": "lowshotgan.api",
+    "FinetuneResult": "lowshotgan.train.adapt",
+    "Generation": "lowshotgan.systems.generation",
+    "MetricReport": "lowshotgan.metrics.scores",
+    "Recipe": "lowshotgan.finetune.recipe",
+    "System": "lowshotgan.systems.base",
     "CheckpointError": "lowshotgan.errors",
     "ConfigError": "lowshotgan.errors",
     "DeltaError": "lowshotgan.errors",
@@ -73,6 +78,11 @@ if TYPE_CHECKING:
     from lowshotgan.errors import WeightsFormatError as WeightsFormatError
     from lowshotgan.errors import WeightsHashError as WeightsHashError
     from lowshotgan.errors import WeightsNotFoundError as WeightsNotFoundError
+    from lowshotgan.finetune.recipe import Recipe as Recipe
+    from lowshotgan.metrics.scores import MetricReport as MetricReport
+    from lowshotgan.systems.base import System as System
+    from lowshotgan.systems.generation import Generation as Generation
+    from lowshotgan.train.adapt import FinetuneResult as FinetuneResult
 
 
 def __getattr__(name: str) -> "Any":

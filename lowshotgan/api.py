@@ -1,11 +1,9 @@
 """The public functions of the library: a thin facade over the layers below."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from lowshotgan.checks import one_of, parse_duration, parse_seeds
 from lowshotgan.data.dataset import load_images
@@ -18,11 +16,10 @@ from lowshotgan.finetune.recipes import list_recipes as list_recipes
 from lowshotgan.hub.manifest import WeightsEntry, find_entries, get_entry
 from lowshotgan.hub.remote import download as download
 from lowshotgan.hub.remote import resolve_model
-from lowshotgan.hub.store import read_config
 from lowshotgan.metrics.report import MetricReport, measure
 from lowshotgan.systems.base import System, load_system
 from lowshotgan.systems.registry import ARCHS, VERBS
-from lowshotgan.train.adapt import AdaptOptions, FinetuneResult, adapt
+from lowshotgan.train.adapt import AdaptOptions, adapt
 from lowshotgan.train.doctor import doctor as doctor
 from lowshotgan.train.loop import Hook, LoopSettings
 from lowshotgan.train.run import MODEL, is_run
@@ -143,7 +140,9 @@ def load(
     path = Path(name).expanduser()
     if path.is_dir() and is_run(path):
         if not (path / MODEL / "config.json").is_file():
-            raise WeightsNotFoundError(f"{path} is a run without a finished model; run its command again to finish it.")
+            raise WeightsNotFoundError(
+                f"{path} is a run without a finished model; run its command again to finish it."
+            )
         path = path / MODEL
     if path.suffix == ".safetensors" and path.is_file():
         return _placed(_from_delta(path, local_files_only=local_files_only), device, None)
@@ -152,9 +151,7 @@ def load(
         return create_model(target, pretrained=True, device=device, local_files_only=local_files_only)
     if path.is_dir() and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         return _placed(_from_delta(path, local_files_only=local_files_only), device, None)
-    files = resolve_model(
-        target, discriminator=True, local_files_only=local_files_only, revision=revision, bare=True
-    )
+    files = resolve_model(target, discriminator=True, local_files_only=local_files_only, revision=revision, bare=True)
     system = load_system(files, name=files.entry.name if files.entry else str(name))
     if path.is_dir() and (path / "adapter_config.json").is_file():
         system = _with_base(system, path)
@@ -379,9 +376,7 @@ def evaluate(
     )
 
 
-def _settings(
-    seed: int, precision: str, resume: str, budget: str | float | None, accumulate: int
-) -> LoopSettings:
+def _settings(seed: int, precision: str, resume: str, budget: str | float | None, accumulate: int) -> LoopSettings:
     return LoopSettings(
         seed=seed, precision=precision, resume=resume, budget=parse_duration(budget), accumulate=accumulate
     )
@@ -420,7 +415,9 @@ def _from_delta(path: Path, *, local_files_only: bool = False) -> Any:
 
     delta = read_delta(path)
     if delta.base is None:
-        raise WeightsNotFoundError(f"{path} names no base model; load the base and use base.apply_delta({str(path)!r}).")
+        raise WeightsNotFoundError(
+            f"{path} names no base model; load the base and use base.apply_delta({str(path)!r})."
+        )
     return load(delta.base, local_files_only=local_files_only).apply_delta(path)
 
 

@@ -64,10 +64,12 @@ class ImageBatches:
         epoch, offset = divmod(position, len(self.images))
         if self._order[0] != epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            order = torch.stack([
-                torch.randperm(len(self.images), generator=generator),
-                torch.randint(2, (len(self.images),), generator=generator),
-            ])
+            order = torch.stack(
+                [
+                    torch.randperm(len(self.images), generator=generator),
+                    torch.randint(2, (len(self.images),), generator=generator),
+                ]
+            )
             self._order = (epoch, order)
         index, mirrored = self._order[1][:, offset].tolist()
         return index, bool(mirrored) and self.flip

@@ -19,8 +19,9 @@ def logistic_generator(fake: Tensor) -> Tensor:
     return _per_sample(F.softplus(-fake))
 
 
-def hinge_discriminator(real: Tensor, fake: Tensor, *, margin_real: Tensor | float = 1.0,
-                        margin_fake: Tensor | float = 1.0) -> Tensor:
+def hinge_discriminator(
+    real: Tensor, fake: Tensor, *, margin_real: Tensor | float = 1.0, margin_fake: Tensor | float = 1.0
+) -> Tensor:
     """Hinge loss of the discriminator (Lim and Ye 2017).
 
     Margins may be tensors broadcast against the logits: FastGAN (Liu et al. 2021) draws them from U[0.8, 1.0].

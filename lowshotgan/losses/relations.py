@@ -39,14 +39,14 @@ def contrast(target: Tensor, source: Tensor, *, temperature: float = 0.07) -> Te
         ConfigError: if the shapes differ or the batch has one sample only.
     """
     _check_pair(source, target)
-    similarity = _unit(target) @ _unit(source).T / temperature                  # (B, B)
+    similarity = _unit(target) @ _unit(source).T / temperature  # (B, B)
     return F.cross_entropy(similarity, torch.arange(len(source), device=source.device), reduction="none")
 
 
 def _relations(features: Tensor) -> Tensor:
-    unit = _unit(features)                                                       # (B, C)
+    unit = _unit(features)  # (B, C)
     others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    return (unit @ unit.T)[others].view(len(unit), -1).log_softmax(dim=1)        # (B, B - 1)
+    return (unit @ unit.T)[others].view(len(unit), -1).log_softmax(dim=1)  # (B, B - 1)
 
 
 def _unit(features: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def batch_statistics(generator: nn.Module) -> Iterator[None]:
     before = [(norm.training, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.train()
-        norm.momentum = 0.0                                 # running = 1 * running + 0 * batch
+        norm.momentum = 0.0  # running = 1 * running + 0 * batch
         norm.num_batches_tracked = None
     try:
         yield
@@ -67,7 +67,7 @@ def _accumulating(norms: list[nn.BatchNorm2d]) -> Iterator[None]:
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None                                # plain mean over batches
+        norm.momentum = None  # plain mean over batches
         norm.train()
     try:
         yield
@@ -87,5 +87,5 @@ def _settle_spectral_norms(module: nn.Module, iterations: int = 20) -> None:
         if parametrize.is_parametrized(layer, "weight"):
             layer.train()
             for _ in range(iterations):
-                _ = layer.weight                            # each read in training mode is one iteration
+                _ = layer.weight  # each read in training mode is one iteration
             layer.eval()

@@ -51,9 +51,7 @@ class Generator(nn.Module):
         tanh: bound both outputs by tanh ("everywhere"), or only at 1024 px as the original does ("official").
     """
 
-    def __init__(
-        self, resolution: int, *, z_dim: int = 256, width: int = 64, tanh: Tanh = "everywhere"
-    ) -> None:
+    def __init__(self, resolution: int, *, z_dim: int = 256, width: int = 64, tanh: Tanh = "everywhere") -> None:
         super().__init__()
         power_of_two("resolution", resolution, low=64)
         one_of("tanh", tanh, ("everywhere", "official"))
@@ -198,7 +196,7 @@ class Discriminator(nn.Module):
                 source = self.gates[side]
                 x = x * self.get_submodule(f"se_{512 // source}_{512 // side}")(features[source])
             features[side] = x
-        from_small = self.down_from_small(small)                              # (B, C, 8, 8)
+        from_small = self.down_from_small(small)  # (B, C, 8, 8)
         patches = (self.rf_big(features[8]), self.rf_small(from_small))
         logits = torch.cat([patch.float().flatten(1) for patch in patches], dim=1)
         if quadrant is None:

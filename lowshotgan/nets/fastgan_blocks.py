@@ -104,9 +104,7 @@ class DownBlockComp(nn.Module):
             conv(in_channels, out_channels, 4, stride=2), norm(out_channels), lrelu(),
             conv(out_channels, out_channels, 3), norm(out_channels), lrelu(),
         )  # fmt: skip
-        self.direct = nn.Sequential(
-            nn.AvgPool2d(2), conv(in_channels, out_channels, 1), norm(out_channels), lrelu()
-        )
+        self.direct = nn.Sequential(nn.AvgPool2d(2), conv(in_channels, out_channels, 1), norm(out_channels), lrelu())
 
     def forward(self, x: Tensor) -> Tensor:
         mean: Tensor = (self.main(x) + self.direct(x)) / 2
@@ -118,9 +116,7 @@ class DownBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.main = nn.Sequential(
-            conv(in_channels, out_channels, 4, stride=2), norm(out_channels), lrelu()
-        )
+        self.main = nn.Sequential(conv(in_channels, out_channels, 4, stride=2), norm(out_channels), lrelu())
 
     def forward(self, x: Tensor) -> Tensor:
         halved: Tensor = self.main(x)
@@ -157,9 +153,7 @@ def conv(
 ) -> nn.Module:
     """Convolution that keeps the side (over ``stride``) unless ``padding`` is given; weights N(0, 0.02)."""
     same = (kernel_size - 1) // 2
-    layer = nn.Conv2d(
-        in_channels, out_channels, kernel_size, stride, same if padding is None else padding, bias=False
-    )
+    layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, same if padding is None else padding, bias=False)
     nn.init.normal_(layer.weight, 0.0, 0.02)
     normed: nn.Module = spectral_norm(layer)
     return normed

@@ -76,7 +76,7 @@ class EqualConv2d(nn.Module):
             x = F.conv2d(x, weight, bias, padding=self.padding)
         elif self.padding:
             x = F.conv2d(fir(x, self.filter, pad=(2, 2)), weight, bias, stride=2)
-        else:                                                   # 1x1: filter and keep every second pixel in one go
+        else:  # 1x1: filter and keep every second pixel in one go
             x = F.conv2d(fir(x, self.filter, pad=(1, 1), stride=2), weight, bias)
         return F.leaky_relu(x, SLOPE) if self.activate else x
 
@@ -119,12 +119,12 @@ class ModulatedConv2d(nn.Module):
         return x if scale is None else x * scale.to(x.dtype)[:, :, None, None]
 
     def _demodulation(self, weight: Tensor, style: Tensor) -> Tensor:
-        energy = weight.float().square().sum(dim=(2, 3))                      # (O, I)
-        return (style.float().square() @ energy.T + _EPS).rsqrt()             # (B, O)
+        energy = weight.float().square().sum(dim=(2, 3))  # (O, I)
+        return (style.float().square() @ energy.T + _EPS).rsqrt()  # (B, O)
 
     def _grouped(self, x: Tensor, weight: Tensor, style: Tensor, gain: float) -> Tensor:
         batch = len(x)
-        weights = weight * style[:, None, :, None, None]                      # (B, O, I, k, k)
+        weights = weight * style[:, None, :, None, None]  # (B, O, I, k, k)
         if self.demodulate:
             weights = weights * (weights.square().sum(dim=(2, 3, 4), keepdim=True) + _EPS).rsqrt() * gain
         x = self._convolve(x.reshape(1, -1, *x.shape[2:]), weights.flatten(0, 1), groups=batch)
@@ -133,9 +133,9 @@ class ModulatedConv2d(nn.Module):
     def _convolve(self, x: Tensor, weight: Tensor, *, groups: int) -> Tensor:
         if not self.up:
             return F.conv2d(x, weight, padding=self.padding, groups=groups)
-        weight = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)   # (g * I, O, k, k)
-        x = F.conv_transpose2d(x, weight, stride=2, groups=groups)                 # 2H + 1
-        return fir(x, self.filter * 4.0, pad=(1, 1))                               # 2H
+        weight = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)  # (g * I, O, k, k)
+        x = F.conv_transpose2d(x, weight, stride=2, groups=groups)  # 2H + 1
+        return fir(x, self.filter * 4.0, pad=(1, 1))  # 2H
 
 
 class MinibatchStd(nn.Module):
@@ -153,7 +153,7 @@ class MinibatchStd(nn.Module):
         batch, _, height, width = x.shape
         size = next(g for g in range(min(self.group, batch), 0, -1) if batch % g == 0)
         grouped = x.float().view(size, batch // size, *x.shape[1:])
-        deviation = (grouped.var(dim=0, unbiased=False) + _EPS).sqrt().mean(dim=(1, 2, 3))   # (B / size,)
+        deviation = (grouped.var(dim=0, unbiased=False) + _EPS).sqrt().mean(dim=(1, 2, 3))  # (B / size,)
         channel = deviation.repeat(size).view(batch, 1, 1, 1).expand(-1, 1, height, width)
         return torch.cat([x, channel.to(x.dtype)], dim=1)
 

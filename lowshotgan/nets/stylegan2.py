@@ -254,9 +254,7 @@ class Discriminator(nn.Module):
             self.add_module(f"b{side}", DiscriminatorBlock(channels, narrower, from_rgb=side == resolution))
         self.b4 = DiscriminatorEpilogue(channels_at(4, channel_base, channel_max))
 
-    def forward(
-        self, x: Tensor, *, return_features: bool = False
-    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, x: Tensor, *, return_features: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Judge images.
 
         Args:

@@ -95,9 +95,7 @@ class System(nn.Module):
         )
 
     @classmethod
-    def from_pretrained(
-        cls, name: PathLike, *, revision: str | None = None, local_files_only: bool = False
-    ) -> Self:
+    def from_pretrained(cls, name: PathLike, *, revision: str | None = None, local_files_only: bool = False) -> Self:
         """Load a model folder, published weights (``arch.tag``) or a hub repository (``owner/name``), strictly.
 
         Args:
@@ -146,9 +144,7 @@ def load_system(files: ModelFiles, cls: type[System] | None = None, *, name: str
     if files.discriminator is None:
         model.discriminator = None
     elif model.discriminator is not None:
-        load_strict(
-            model.discriminator, read_tensors(files.discriminator), what=f"{name}: {files.discriminator.name}"
-        )
+        load_strict(model.discriminator, read_tensors(files.discriminator), what=f"{name}: {files.discriminator.name}")
     model.source_name = name
     model.details = dict(about.get("details", {}))
     return model.eval()

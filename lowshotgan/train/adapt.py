@@ -47,7 +47,7 @@ SCORE_AT_LEAST = 10
 """Fewest steps between two scores."""
 SNAPSHOTS = 12
 """Scores during a run."""
-REPORT_SEEDS = range(16)
+REPORT_SEEDS = range(20)
 COPY_SAMPLES = 500
 """Samples of the final model that are compared with the K images."""
 
@@ -134,7 +134,9 @@ class Adaptation:
         self, model: StyleGAN2, images: Any, options: AdaptOptions, settings: LoopSettings, machine: Machine
     ) -> None:
         if not isinstance(model, StyleGAN2):
-            raise RecipeError(f"finetune() adapts stylegan2 models, got {type(model).__name__}; use train() for others.")
+            raise RecipeError(
+                f"finetune() adapts stylegan2 models, got {type(model).__name__}; use train() for others."
+            )
         if model.discriminator is None:
             raise RecipeError(
                 f"{model.source_name or model.arch} has no discriminator, which fine-tuning needs. Use a model folder "
@@ -196,6 +198,26 @@ class Adaptation:
             "accumulate": self.settings.accumulate,
             "budget": self.settings.budget,
         }
+
+    def why(self) -> str:
+        """The recipe's parts in one line; for ``auto`` after the reason it was chosen."""
+        parts = self.recipe.explain()
+        if self.recipe.name != AUTO:
+            return parts
+        if self.proximity is None:
+            return f"One image: only an offset of the styles is trained. {parts}"
+        side = (
+            "near enough to keep the base's relations"
+            if self.proximity < NEAR
+            else "far, so more of the base may change"
+        )
+        return f"{self.k} images whose distance to the base is {self.proximity:.2f}: {side}. {parts}"
+
+    def command(self, run: RunFolder) -> str:
+        """The command line that runs this again; settings of the recipe that were overridden are in ``config.json``."""
+        words = ["lowshotgan finetune", str(self.images.source.description), "--output", str(run.path)]
+        words += ["--model", str(self.base.source_name)] if self.base.source_name else []
+        return " ".join([*words, "--recipe", self.recipe.name, "--seed", str(self.settings.seed)])
 
     def _measure_proximity(self) -> float | None:
         if self.options.proximity is not None:
@@ -289,13 +311,18 @@ def _announce(work: Adaptation, estimate: Estimate) -> None:
     if work.proximity is not None:
         distance = "near" if work.proximity < NEAR else "far"
         tell(f"Distance to {work.base.source_name or work.base.arch}: {work.proximity:.2f} ({distance}; 0.5 to 1).")
-    tell(work.recipe.explain())
+    tell(work.why())
     limit = work.settings.budget
     tell(f"{work.recipe.steps} steps, {estimate}." + (f" Budget: {limit:.0f} s." if limit else ""))
 
 
 def _finish(
-    work: Adaptation, run: RunFolder, average: AdaptedGenerator, selector: Selector, done: FitResult, estimate: Estimate
+    work: Adaptation,
+    run: RunFolder,
+    average: AdaptedGenerator,
+    selector: Selector,
+    done: FitResult,
+    estimate: Estimate,
 ) -> FinetuneResult:
     """Choose a snapshot, save the model and write the report."""
     last = StyleGAN2.from_adapted(copy.deepcopy(average), like=work.base)
@@ -399,9 +426,11 @@ def _summary(
     return {
         "base": work.base.source_name or work.base.arch,
         "recipe": work.recipe.name,
-        "recipe_explained": work.recipe.explain(),
+        "recipe_explained": work.why(),
         "settings": work.recipe.to_dict(),
         "k": work.k,
+        "images": work.images.source.description,
+        "command": work.command(run),
         "input_summary": work.images.report.summary(),
         "proximity": work.proximity,
         "distance": None if work.proximity is None else "near" if work.proximity < NEAR else "far",

@@ -38,8 +38,11 @@ def doctor() -> dict[str, Any]:
         "device": device,
         "threads": torch.get_num_threads(),
         "precision": str(choose_precision("auto", torch.device(device))).removeprefix("torch."),
-        "environment": {name: value for name, value in os.environ.items() if name.startswith(("LOWSHOTGAN_", "HF_"))
-                        and "TOKEN" not in name},
+        "environment": {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("LOWSHOTGAN_", "HF_")) and "TOKEN" not in name
+        },
         "weights": {name: _found(name, problems) for name in load_manifest()},
         "default_model": _check_default(problems),
         "problems": problems,
@@ -81,5 +84,7 @@ def _check_default(problems: list[str]) -> dict[str, Any]:
         found = image_fingerprint(image)
         matches = max(abs(a - b) for a, b in zip(found, expected, strict=True)) <= TOLERANCE
     if matches is False:
-        problems.append(f"{DEFAULT_MODEL} draws another image for seed 0 than it should; reinstall torch or the weights.")
+        problems.append(
+            f"{DEFAULT_MODEL} draws another image for seed 0 than it should; reinstall torch or the weights."
+        )
     return {"name": DEFAULT_MODEL, "matches": matches, "seconds_to_first_image": round(seconds, 3)}

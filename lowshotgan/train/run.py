@@ -1,6 +1,6 @@
 """The folder a training writes: resolved configuration, log, previews, checkpoints, final model, report.
 
-    config.json  log.jsonl  previews/*.png  checkpoints/*.pt  model/  report.html  report.json
+config.json  log.jsonl  previews/*.png  checkpoints/*.pt  model/  report.html  report.json
 """
 
 import hashlib

@@ -70,7 +70,9 @@ def read_recipe(path: PathLike) -> SourceRecipe:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"Recipe {path} cannot be read ({error.strerror}); give the path of a .toml file.") from error
+        raise ConfigError(
+            f"Recipe {path} cannot be read ({error.strerror}); give the path of a .toml file."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"Recipe {path} is not valid TOML: {error}.") from error
     unknown = sorted(set(content) - set(SECTIONS))
@@ -125,9 +127,7 @@ def train_source(
     system.to(machine.device)
     if machine.is_main:
         run.begin(config)
-    stages = system.stages(
-        image_set, options, seed=settings.seed, rank=machine.rank, world_size=machine.world_size
-    )
+    stages = system.stages(image_set, options, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
     standard: list[Hook] = [JsonLog(run.path), Previews(run.path)]
     standard += [ProgressBar(budget=settings.budget)] if progress else []
     unlimited = {key: value for key, value in config.items() if key not in ("budget", "steps")}

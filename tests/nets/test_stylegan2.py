@@ -59,9 +59,7 @@ def linear(state: State, name: str, x: Tensor, lr_mul: float = 1.0) -> Tensor:
     return x @ weight.T + state[f"{name}.bias"] * lr_mul
 
 
-def modulated(
-    state: State, name: str, x: Tensor, w: Tensor, *, up: bool = False, demod: bool = True
-) -> Tensor:
+def modulated(state: State, name: str, x: Tensor, w: Tensor, *, up: bool = False, demod: bool = True) -> Tensor:
     weight = state[f"{name}.conv.weight"]
     weight = weight / math.sqrt(weight[0].numel())
     styles = linear(state, f"{name}.affine", w)
@@ -179,9 +177,7 @@ def test_generator_equals_the_reference(resolution, channel_base, mapping_layers
 
     ws = torch.randn(3, generator.num_ws, 32)
     image, maps = generator.synthesis(ws, noise=noises, return_features=True)
-    expected, expected_maps = reference_synthesis(
-        state, ws.double(), [n.double() for n in noises], resolution
-    )
+    expected, expected_maps = reference_synthesis(state, ws.double(), [n.double() for n in noises], resolution)
     assert image.shape == (3, 3, resolution, resolution)
     assert (image - expected).abs().max() < 1e-4
     assert len(maps) == len(expected_maps) == 2 * int(math.log2(resolution)) - 3
@@ -203,9 +199,7 @@ def test_discriminator_equals_the_reference(resolution, channel_base):
 
 
 def test_discriminator_features_are_named_from_the_image_down():
-    _, features = Discriminator(16, channel_base=128, channel_max=8)(
-        torch.randn(2, 3, 16, 16), return_features=True
-    )
+    _, features = Discriminator(16, channel_base=128, channel_max=8)(torch.randn(2, 3, 16, 16), return_features=True)
     shapes = {name: tuple(value.shape) for name, value in features.items()}
     assert shapes == {
         "b16.conv0": (2, 8, 16, 16), "b16.conv1": (2, 8, 8, 8),
@@ -321,9 +315,7 @@ def test_channels_of_both_official_widths():
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64, 128, 256, 512, 1024])
 def test_every_power_of_two_builds_and_runs(resolution):
     with torch.device("meta"):
-        generator = Generator(
-            resolution, z_dim=16, w_dim=16, mapping_layers=2, channel_base=1024, channel_max=16
-        )
+        generator = Generator(resolution, z_dim=16, w_dim=16, mapping_layers=2, channel_base=1024, channel_max=16)
         discriminator = Discriminator(resolution, channel_base=1024, channel_max=16)
         image = generator(torch.zeros(2, 16))
         assert image.shape == (2, 3, resolution, resolution)

@@ -40,7 +40,9 @@ def pictures(count=4, **options):
 
 
 def run(base, folder, images=None, **options) -> FinetuneResult:
-    return finetune(base, images or pictures(), output_dir=folder, **{**COMMON, "recipe": "wedit", "steps": 20, **options})
+    return finetune(
+        base, images or pictures(), output_dir=folder, **{**COMMON, "recipe": "wedit", "steps": 20, **options}
+    )
 
 
 def test_the_run_folder_holds_model_delta_and_report(base, tmp_path):
@@ -49,7 +51,7 @@ def test_the_run_folder_holds_model_delta_and_report(base, tmp_path):
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"config.json", "log.jsonl", "model", "report.html", "report.json", "checkpoints"} <= names
     assert result.steps == 20 and result.stopped == "finished"
-    assert torch.equal(before, base.generate(4).tensor)                       # the base is left as it was
+    assert torch.equal(before, base.generate(4).tensor)  # the base is left as it was
     adapted = result.model.generate(4).tensor
     assert not torch.allclose(before, adapted)
     assert torch.equal(load(tmp_path / "run").generate(4).tensor, adapted)
@@ -156,7 +158,9 @@ def test_the_draw_of_k_images_is_recorded(base, tmp_path):
 )
 def test_bad_options_are_refused_before_anything_is_written(base, tmp_path, options, error, message):
     with pytest.raises(error, match=message):
-        finetune(base, **{"images": pictures(), "output_dir": tmp_path / "run", **COMMON, "recipe": "wedit", **options})
+        finetune(
+            base, **{"images": pictures(), "output_dir": tmp_path / "run", **COMMON, "recipe": "wedit", **options}
+        )
     assert not (tmp_path / "run" / "model").exists()
 
 

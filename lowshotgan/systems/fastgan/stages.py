@@ -1,6 +1,6 @@
 """Training FastGAN from scratch as one stage of the loop (Liu et al., ICLR 2021, section 4 and release).
 
-    discriminator (hinge with soft margins, three decodings of real images) -> generator (hinge), same fakes
+discriminator (hinge with soft margins, three decodings of real images) -> generator (hinge), same fakes
 """
 
 from collections import deque
@@ -163,7 +163,7 @@ def _preview(averaged: Generator, seeds: Sequence[int]) -> Callable[[], Tensor]:
     @torch.no_grad()
     def draw() -> Tensor:
         device = next(averaged.parameters()).device
-        with batch_statistics(averaged):                    # its own are recomputed only when training ends
+        with batch_statistics(averaged):  # its own are recomputed only when training ends
             return torch.cat([averaged(part.to(device)).cpu() for part in latents.split(16)])
 
     return draw

@@ -26,7 +26,9 @@ class StyleGAN2Config:
             if not isinstance(value, int):
                 raise ConfigError(f"{name} must be a whole number, got {value!r}.")
         if self.channel_base < self.resolution:
-            raise ConfigError(f"channel_base ({self.channel_base}) must be at least the resolution ({self.resolution}).")
+            raise ConfigError(
+                f"channel_base ({self.channel_base}) must be at least the resolution ({self.resolution})."
+            )
         one_of("modulation", self.modulation, ("shared", "grouped"))
 
 

@@ -1,6 +1,6 @@
 """Training StyleGAN2 from scratch as one stage of the loop (Karras et al., CVPR 2020).
 
-    discriminator -> discriminator_r1 (every 16th step) -> generator -> generator_path (every 4th step)
+discriminator -> discriminator_r1 (every 16th step) -> generator -> generator_path (every 4th step)
 """
 
 import copy
@@ -149,8 +149,8 @@ def mix_styles(ws: Tensor, other: Tensor, *, mixed: Tensor, cut: Tensor) -> Tens
         cut: ``(B,)`` in [0, 1), where; scaled to layers 1 to L - 1.
     """
     layers = ws.shape[1]
-    first = (1 + (cut * (layers - 1)).floor())[:, None, None]                     # (B, 1, 1)
-    swapped = torch.arange(layers, device=ws.device)[None, :, None] >= first      # (B, L, 1)
+    first = (1 + (cut * (layers - 1)).floor())[:, None, None]  # (B, 1, 1)
+    swapped = torch.arange(layers, device=ws.device)[None, :, None] >= first  # (B, L, 1)
     return torch.where(swapped & mixed[:, None, None], other, ws)
 
 

@@ -230,7 +230,9 @@ class StyleGAN2(System):
             ImageInputError: if the image cannot be read.
         """
         pixels = load_images([image], resolution=self.config.resolution).uint8()
-        return project_image(self.generator, from_uint8(pixels).to(self.device), steps=steps, seed=seed, progress=progress)
+        return project_image(
+            self.generator, from_uint8(pixels).to(self.device), steps=steps, seed=seed, progress=progress
+        )
 
     def stages(
         self,
@@ -273,7 +275,16 @@ class StyleGAN2(System):
             redraw = warm_up.frozen_redrawing() if training.anchor_weight else None
             mean, root = warm_up.style_distribution(images)
             yield warm_up.prior_stage(mean, root, batches, preview=preview_of(averaged, preview_seeds))
-        yield source_stage(live, averaged, self.discriminator, batches, training, heads=heads, redraw=redraw, preview_seeds=preview_seeds)
+        yield source_stage(
+            live,
+            averaged,
+            self.discriminator,
+            batches,
+            training,
+            heads=heads,
+            redraw=redraw,
+            preview_seeds=preview_seeds,
+        )
 
     def _draw(self, latents: Tensor, truncation: float, noise: Noise) -> Tensor:
         generator = self.generator
