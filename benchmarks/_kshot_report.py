@@ -43,9 +43,9 @@ READING = """## How to read the columns
 - **memorised**: share of samples that copy one of the K images.
 - **edges**, **relations**: what was kept of the base for the same latents (overlap of outlines; rank correlation of
   distances). **diversity**: mean distance between samples divided by that of the base's.
-- **seconds**: training time, scoring of snapshots included; **steps**: done, of those the recipe plans. **peak**:
-  memory of the process (of the GPU, where there was one) up to the end of the adaptation. **delta**: size of what was
-  trained.
+- **training s**: time of the training loop, scoring of snapshots included; **call s**: of the whole `finetune()` call,
+  from reading the images to the report. **steps**: done, of those the recipe plans. **peak**: memory of the process (of
+  the GPU, where there was one) up to the end of the adaptation. **delta**: size of what was trained.
 
 The network `lsg1` was trained as a classifier on images of the packs used here (`lorelei` excepted), so compare rows
 with each other rather than with other work.
@@ -138,7 +138,16 @@ def _table(task: Task, cells: Cells, recipes: Sequence[str], failed: set[str]) -
 
 def _heading(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     net = _distinct(cell["settings"]["extractor"] for cell in cells) or "lsg1"
-    names = ["recipe", *(name.format(net=net) for _, name, _ in COLUMNS), "seconds", "steps", "peak", "delta", "n"]
+    names = [
+        "recipe",
+        *(name.format(net=net) for _, name, _ in COLUMNS),
+        "training s",
+        "call s",
+        "steps",
+        "peak",
+        "delta",
+        "n",
+    ]
     return [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
 
 
@@ -147,9 +156,9 @@ def _row(task: Task, recipe: str, cells: Cells, failed: set[str], *, part: str =
     found = cells.of(task.name, recipe)
     if not found:
         tried = any(key.startswith(f"{task.name}.{recipe}.k{task.k}.") for key in failed)
-        return f"| {name} | {'failed' if tried else 'not run'} |" + " |" * (len(COLUMNS) + 4)
+        return f"| {name} | {'failed' if tried else 'not run'} |" + " |" * (len(COLUMNS) + 5)
     scores = [_show(cells.mean(task.name, recipe, key, part=part), form) for key, _, form in COLUMNS]
-    facts = _facts(task, recipe, cells) if part == "chosen" else [""] * 4
+    facts = _facts(task, recipe, cells) if part == "chosen" else [""] * 5
     return f"| {' | '.join([name, *scores, *facts, str(len(found))])} |"
 
 
@@ -160,6 +169,7 @@ def _facts(task: Task, recipe: str, cells: Cells) -> list[str]:
     peak, delta, done, planned = fact("peak_bytes"), fact("delta_bytes"), fact("steps"), fact("recipe_steps")
     return [
         _show(fact("seconds"), "{:.0f}"),
+        _show(fact("wall_seconds"), "{:.0f}"),
         "" if done is None else f"{done.value:.0f}" + ("" if planned is None else f" of {planned.value:.0f}"),
         "" if peak is None or recipe == BASE else f"{peak.value / MIB:,.0f} MiB",
         "" if delta is None else f"{delta.value / 1000:,.0f} KB",

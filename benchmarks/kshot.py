@@ -114,8 +114,9 @@ def _in_subprocess(cell: Cell, options: argparse.Namespace) -> str:
 
 def shown_command(arguments: Sequence[str]) -> str:
     """The command for the report, with PATH for this machine's folders."""
+    folders = ("--data", "--output", "--docs")
     shown = [
-        "PATH" if before in ("--data", "--output", "--docs") else word
+        "PATH" if before in folders or "/" in word else word
         for before, word in zip(["", *arguments], arguments, strict=False)
     ]
     return "python benchmarks/kshot.py " + shlex.join(shown)

@@ -1,8 +1,8 @@
 """Turn a finished training into published weights: a folder in ``weights/`` and its entry in
 ``weights/manifest.json``.
 
-    python recipes/publish.py runs/avatars --about recipes/stylegan2_64.avatars_v1.toml --metrics
-    runs/metrics.json python recipes/publish.py --check
+    python recipes/publish.py runs/avatars --about recipes/stylegan2_64.avatars_v1.toml --metrics runs/metrics.json
+    python recipes/publish.py --check
 
 Time: seconds. The first form writes ``weights/<name>/`` (large tensors as float16, card, picture of seeds 0
 to 63) and the entry with sizes, SHA-256, licences, provenance, metrics and the fingerprint of seed 0. A

@@ -117,8 +117,8 @@ def test_scratch_task_has_its_own_recipe(tmp_path):
 
 
 def test_report_never_tells_where_folders_are():
-    shown = kshot.shown_command(["--data", "/home/me/packs", "--seeds", "0,1", "--output", "/tmp/x"])
-    assert shown == "python benchmarks/kshot.py --data PATH --seeds 0,1 --output PATH"
+    shown = kshot.shown_command(["--data", "/home/me/packs", "--seeds", "0,1", "--avatars", "/x/base"])
+    assert shown == "python benchmarks/kshot.py --data PATH --seeds 0,1 --avatars PATH"
 
 
 @pytest.mark.parametrize("bad", [["--tasks", "B-near"], ["--recipes", "gan"], ["--steps", "5", "--budget", "5s"]])
