@@ -180,6 +180,7 @@ def finetune(
     device: str | None = None,
     callbacks: Sequence[Hook] = (),
     progress: bool = True,
+    tensorboard: bool = False,
     dry_run: bool = False,
     **overrides: Any,
 ) -> Any:
@@ -206,6 +207,7 @@ def finetune(
         device: "cpu", "cuda", "mps"; the fastest present by default.
         callbacks: called with a ``Moment`` after each step.
         progress: tell what is done and show a progress bar.
+        tensorboard: also write TensorBoard files (extra ``tracking``).
         dry_run: return the resolved configuration (a dict) and write nothing.
         overrides: settings of the recipe, such as ``lr=0.01`` or ``regularizers__weight=50``.
 
@@ -242,6 +244,7 @@ def finetune(
         device=device,
         hooks=callbacks,
         progress=progress,
+        tensorboard=tensorboard,
         dry_run=dry_run,
     )
 
@@ -262,6 +265,7 @@ def train(
     device: str | None = None,
     callbacks: Sequence[Hook] = (),
     progress: bool = True,
+    tensorboard: bool = False,
     dry_run: bool = False,
     **settings: Any,
 ) -> Any:
@@ -276,7 +280,7 @@ def train(
         steps: training steps.
         batch_size: images per step over all processes.
         precision: as in ``finetune``; so are ``resume``, ``seed``, ``accumulate``, ``device``, ``callbacks``,
-            ``progress`` and ``dry_run``.
+            ``progress``, ``tensorboard`` and ``dry_run``.
         settings: fields of the system's training settings.
 
     Returns:
@@ -311,6 +315,7 @@ def train(
         device=device,
         hooks=callbacks,
         progress=progress,
+        tensorboard=tensorboard,
         dry_run=dry_run,
     )
     if isinstance(result, TrainResult) and result.fit.stopped == "interrupted":

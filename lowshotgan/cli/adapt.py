@@ -32,6 +32,7 @@ resume_option = click.option(
     help="Continue the run in the output folder: if there is one (auto), never, or fail without one.",
 )
 seed_option = click.option("--seed", type=click.IntRange(0), help="Start of all random numbers.")
+tensorboard_option = click.option("--tensorboard", is_flag=True, default=None, help="Also write TensorBoard files.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress line.")
 
 
@@ -75,6 +76,7 @@ set_option = click.option(
 )
 @set_option
 @device_option
+@tensorboard_option
 @config_option
 @quiet_option
 @dry_run_option

@@ -8,6 +8,7 @@ from torch import Tensor
 from lowshotgan.checks import positive
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.images import from_uint8
+from lowshotgan.errors import ConfigError
 
 
 class ImageBatches:
@@ -39,6 +40,8 @@ class ImageBatches:
     ) -> None:
         self.images = images
         self.batch_size = int(positive("batch_size", batch_size))
+        if self.batch_size % world_size:
+            raise ConfigError(f"batch_size={batch_size} cannot be shared by {world_size} processes; use a multiple.")
         self.flip = flip
         self.seed = seed
         self.rank = rank

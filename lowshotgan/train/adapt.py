@@ -32,7 +32,7 @@ from lowshotgan.metrics.extractors import Extractor, load_extractor
 from lowshotgan.metrics.memorization import Memorization, memorization
 from lowshotgan.systems.stylegan2.system import StyleGAN2
 from lowshotgan.train.estimate import Estimate, estimate_stage, peak_memory
-from lowshotgan.train.log import JsonLog, Previews, ProgressBar
+from lowshotgan.train.log import standard_hooks
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.report import CopyPair, CurvePoint, FinetuneReport, write_report
@@ -251,6 +251,7 @@ def adapt(
     device: str | None = None,
     hooks: Sequence[Hook] = (),
     progress: bool = True,
+    tensorboard: bool = False,
     dry_run: bool = False,
 ) -> FinetuneResult | dict[str, Any]:
     """Fine-tune ``model`` to ``images``; see ``api.finetune``."""
@@ -275,8 +276,7 @@ def adapt(
         _announce(work, estimate)
     if machine.is_main:
         run.begin(config)
-    standard: list[Hook] = [JsonLog(run.path), Previews(run.path)]
-    standard += [ProgressBar(budget=work.settings.budget)] if progress else []
+    standard = standard_hooks(run.path, budget=work.settings.budget, progress=progress, tensorboard=tensorboard)
     fixed = {key: value for key, value in config.items() if key != "budget"}
     done = fit(
         [stage],

@@ -9,9 +9,18 @@ from tqdm import tqdm
 
 from lowshotgan.data.images import image_grid
 from lowshotgan.errors import MissingExtraError
-from lowshotgan.train.loop import Moment
+from lowshotgan.train.loop import Hook, Moment
 
 LOG = "log.jsonl"
+
+
+def standard_hooks(
+    folder: Path, *, budget: float | None = None, progress: bool = True, tensorboard: bool = False
+) -> list[Hook]:
+    """What every run writes and shows: log, previews, and on request a progress bar and TensorBoard files."""
+    hooks: list[Hook] = [JsonLog(folder), Previews(folder)]
+    hooks += [TensorBoardLog(folder)] if tensorboard else []
+    return hooks + ([ProgressBar(budget=budget)] if progress else [])
 
 
 class JsonLog:

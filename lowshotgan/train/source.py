@@ -11,7 +11,7 @@ from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.base import System, make_config
 from lowshotgan.systems.registry import ARCHS, system_class
-from lowshotgan.train.log import JsonLog, Previews, ProgressBar
+from lowshotgan.train.log import standard_hooks
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.run import RunFolder, identity
@@ -113,6 +113,7 @@ def train_source(
     device: str | None = None,
     hooks: Sequence[Hook] = (),
     progress: bool = True,
+    tensorboard: bool = False,
     dry_run: bool = False,
 ) -> TrainResult | dict[str, Any]:
     """Train ``system`` on ``images``; see ``api.train``."""
@@ -128,8 +129,7 @@ def train_source(
     if machine.is_main:
         run.begin(config)
     stages = system.stages(image_set, options, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
-    standard: list[Hook] = [JsonLog(run.path), Previews(run.path)]
-    standard += [ProgressBar(budget=settings.budget)] if progress else []
+    standard = standard_hooks(run.path, budget=settings.budget, progress=progress, tensorboard=tensorboard)
     unlimited = {key: value for key, value in config.items() if key not in ("budget", "steps")}
     result = fit(
         stages,
