@@ -126,7 +126,7 @@ def contact_sheet(rows: list[Tensor]) -> Image.Image:
 
 
 def save_small(image: Image.Image, path: Path, *, limit: int = SHEET_BYTES) -> Path:
-    """Write a WebP of at most ``limit`` bytes, at the best quality that allows it."""
+    """Write a WebP at the best quality that stays within ``limit`` bytes, or at the lowest if none does."""
     for quality in (90, 80, 70, 60, 50, 35, 20, 5):
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=6)

@@ -151,6 +151,7 @@ def finetune(
 @seed_option
 @set_option
 @device_option
+@tensorboard_option
 @quiet_option
 @dry_run_option
 @json_option

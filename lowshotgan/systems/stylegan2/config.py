@@ -51,6 +51,8 @@ class SourceTraining:
         warm_up_steps: steps of redrawing images before the networks compete (``warm_up.py``); 0 for none.
         anchor_weight: weight of redrawing real images with the warm-up's encoder during adversarial training; keeps what
             the warm-up taught; 0 for none.
+        head_start: steps of the adversarial stage in which only the judges train; useful after a warm-up, whose
+            generator is far ahead of them.
         noise: draw noise maps; flat drawings need none.
         ema_half_life: of the averaged generator, in steps.
         ema_rampup: the half-life is at most this share of the steps done.
@@ -68,17 +70,25 @@ class SourceTraining:
     feature_weight: float = 0.0
     warm_up_steps: int = 0
     anchor_weight: float = 0.0
+    head_start: int = 0
     noise: bool = True
     ema_half_life: float = 600.0
     ema_rampup: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.warm_up_steps < 0:
-            raise ConfigError(f"warm_up_steps must be 0 or more, got {self.warm_up_steps!r}.")
         if self.anchor_weight and not self.warm_up_steps:
             raise ConfigError("anchor_weight needs the warm-up's encoder; set warm_up_steps above 0.")
         for name in ("steps", "batch_size", "lr", "r1_every", "ema_half_life", "ema_rampup"):
             positive(name, getattr(self, name))
-        for name in ("r1_gamma", "path_weight", "mixing", "ada_target", "feature_weight", "anchor_weight"):
+        for name in (
+            "r1_gamma",
+            "path_weight",
+            "mixing",
+            "ada_target",
+            "feature_weight",
+            "anchor_weight",
+            "warm_up_steps",
+            "head_start",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")

@@ -186,10 +186,20 @@ def _phases(losses: SourceLosses, training: SourceTraining) -> list[Phase]:
             Phase("discriminator_r1", "discriminator", losses.r1_terms, weights, every=training.r1_every, fp32=True)
         )
     anchored = adversarial | {"anchor": training.anchor_weight}
-    phases.append(Phase("generator", "generator", losses.generator_terms, anchored))
+    phases.append(Phase("generator", "generator", losses.generator_terms, anchored, start=training.head_start))
     if training.path_weight:
         weights = {"path": training.path_weight}
-        phases.append(Phase("generator_path", "generator", losses.path_terms, weights, every=PATH_EVERY, fp32=True))
+        phases.append(
+            Phase(
+                "generator_path",
+                "generator",
+                losses.path_terms,
+                weights,
+                every=PATH_EVERY,
+                start=training.head_start,
+                fp32=True,
+            )
+        )
     return phases
 
 
