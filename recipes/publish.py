@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", type=Path, help="run folder, or model folder")
     parser.add_argument("--about", type=Path, help="recipe with an [about] table")
-    parser.add_argument("--metrics", type=Path, help="JSON list of measured values with their protocols")
+    parser.add_argument("--metrics", type=Path, help="what 'lowshotgan evaluate --json' printed, or a list of values")
     parser.add_argument("--weights", type=Path, default=ROOT / "weights", help="where to publish")
     parser.add_argument("--check", action="store_true", help="compare all files with the manifest")
     options = parser.parse_args(arguments)
@@ -195,6 +195,10 @@ def _folders(weights: Path) -> list[str]:
 
 def _metrics(path: Path) -> list[dict[str, Any]]:
     content = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(content, dict) and "scores" in content:  # what `lowshotgan evaluate --json` prints
+        protocol = content["protocol"]["id"]
+        kept = [score for score in content["scores"].values() if score["reliable"]]
+        return [{"name": score["name"], "value": round(score["value"], 4), "protocol": protocol} for score in kept]
     listed = content.get("metrics") if isinstance(content, dict) else content
     if not isinstance(listed, list) or not all(
         isinstance(item, dict) and {"name", "value"} <= set(item) for item in listed

@@ -139,6 +139,13 @@ def train_source(
         hooks=[*standard, *hooks],
     )
     system.eval()
+    system.details["training"] = {
+        "steps": result.steps,
+        "batch_size": options.batch_size,
+        "seconds": round(result.seconds),
+        "images": len(image_set),
+        "device": machine.device.type,
+    }
     if machine.is_main:
         system.save_pretrained(run.model)
     machine.wait()

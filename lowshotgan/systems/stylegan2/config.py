@@ -40,6 +40,8 @@ class SourceTraining:
         steps: optimiser steps of the discriminator and of the generator.
         batch_size: images per step over all processes.
         lr: Adam's learning rate of both networks.
+        generator_lr: of the generator in the adversarial stage, if it is to differ: after a warm-up, small steps sharpen
+            what was learnt where large ones destroy it.
         r1_gamma: weight of the gradient penalty; 0 turns it off.
         r1_every: steps between penalties.
         path_weight: weight of path-length regularisation, on every fourth step; 0 turns it off.
@@ -61,6 +63,7 @@ class SourceTraining:
     steps: int = 200_000
     batch_size: int = 16
     lr: float = 2e-3
+    generator_lr: float | None = None
     r1_gamma: float = 10.0
     r1_every: int = 16
     path_weight: float = 2.0
@@ -76,6 +79,8 @@ class SourceTraining:
     ema_rampup: float = 0.05
 
     def __post_init__(self) -> None:
+        if self.generator_lr is not None:
+            positive("generator_lr", self.generator_lr)
         if self.anchor_weight and not self.warm_up_steps:
             raise ConfigError("anchor_weight needs the warm-up's encoder; set warm_up_steps above 0.")
         for name in ("steps", "batch_size", "lr", "r1_every", "ema_half_life", "ema_rampup"):

@@ -52,7 +52,9 @@ def source_stage(
         steps=training.steps,
         batches=batches,
         groups={
-            "generator": _group([generator], training.lr, PATH_EVERY if training.path_weight else 0),
+            "generator": _group(
+                [generator], training.generator_lr or training.lr, PATH_EVERY if training.path_weight else 0
+            ),
             "discriminator": _group(judges, training.lr, training.r1_every if training.r1_gamma else 0),
         },
         phases=_phases(losses, training),
