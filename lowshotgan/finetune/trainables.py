@@ -43,12 +43,15 @@ class Trainable(Part):
 
 @dataclass(frozen=True)
 class Full(Trainable):
-    """Every parameter, the mapping network included (TGAN, Wang et al., ECCV 2018)."""
+    """Every parameter, the mapping network included (TGAN, Wang et al., ECCV 2018).
+
+    Noise that the source does not use (strength exactly 0) stays off: a few images would turn it into grain.
+    """
 
     kind: ClassVar[str] = "full"
 
     def names(self, generator: Generator) -> Iterable[str]:
-        return [name for name, _ in generator.named_parameters()]
+        return [name for name, value in generator.named_parameters() if not _is_unused_noise(name, value)]
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class FreezeLowres(Trainable):
             f"use a smaller side.",
         )
         free = tuple(f"synthesis.b{side}." for side in generator.synthesis.sides if side > self.side)
-        return [name for name, _ in generator.named_parameters() if name.startswith(free)]
+        parameters = generator.named_parameters()
+        return [name for name, value in parameters if name.startswith(free) and not _is_unused_noise(name, value)]
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,8 @@ class FisherMask(Trainable):
     def names(self, generator: Generator) -> Iterable[str]:
         sides = generator.synthesis.sides[1:] if self.divisor == 0 else [_side(generator, self.divisor)]
         free = tuple(f"synthesis.b{side}.conv" for side in sides)
-        return [name for name, _ in generator.named_parameters() if name.startswith(free)]
+        parameters = generator.named_parameters()
+        return [name for name, value in parameters if name.startswith(free) and not _is_unused_noise(name, value)]
 
     def controller(self, context: MaskContext) -> FilterMasks | None:
         return FilterMasks(context, freeze=self.freeze, prune=self.prune, every=self.every, samples=self.samples)
@@ -208,3 +213,7 @@ def _side(generator: Generator, divisor: int) -> int:
 TRAINABLES: dict[str, type[Trainable]] = {
     part.kind: part for part in (Full, FreezeLowres, Affine, AffinePlus, AffineLora, StyleOffset, WOffset, FisherMask)
 }
+
+
+def _is_unused_noise(name: str, value: Tensor) -> bool:
+    return name.endswith("noise_strength") and not bool(value.detach().any())
