@@ -215,5 +215,5 @@ TRAINABLES: dict[str, type[Trainable]] = {
 }
 
 
-def _is_unused_noise(name: str, value: Tensor) -> bool:
+def _is_unused_noise(name: str, value: torch.Tensor) -> bool:
     return name.endswith("noise_strength") and not bool(value.detach().any())
