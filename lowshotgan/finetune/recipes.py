@@ -14,7 +14,7 @@ from lowshotgan.finetune.parts import need
 from lowshotgan.finetune.proximity import NEAR
 from lowshotgan.finetune.recipe import Recipe, with_steps
 from lowshotgan.finetune.regularizers import Contrast, Ewc, Relation
-from lowshotgan.finetune.trainables import AffineLora, AffinePlus, FisherMask, StyleOffset, WOffset
+from lowshotgan.finetune.trainables import AffineLora, AffinePlus, FisherMask, Full, StyleOffset, WOffset
 
 TGAN = Recipe("tgan", steps=2000, paper="Wang et al., ECCV 2018")
 
@@ -102,13 +102,14 @@ AUTO_NEAR = Recipe(
 
 AUTO_FAR = Recipe(
     "auto",
-    trainable=(AffineLora(rank=8),),
+    trainable=(Full(),),  # low-rank changes of the styles lost the faces before they reached a far target
     latents=Anchors(std=0.1, every=4),
-    regularizers=(Relation(weight=50.0, end=0.0),),
+    regularizers=(Relation(weight=1000.0, end=300.0),),
     augment=Ada(speed=20.0),
-    head=PatchHead(freeze_divisor=4),
-    steps=1200,
-    lr=0.02,
+    head=PatchHead(),
+    steps=600,
+    lr=5e-4,
+    d_lr=1e-3,
     warm_up=50,
 )
 
