@@ -40,7 +40,7 @@ def test_auto_follows_count_and_proximity() -> None:
     assert isinstance(resolve_auto(1).head, LinearProbe)
     near, far = resolve_auto(10, 0.7), resolve_auto(10, 0.99)
     assert [part.kind for part in near.trainable] == ["w_offset", "style_offset"]
-    assert [part.kind for part in far.trainable] == ["affine_lora"]
+    assert [part.kind for part in far.trainable] == ["full"]
     assert resolve_auto(10, None) == near
     assert resolve_auto(30).regularizers == ()
     assert resolve_auto(200).augment != resolve_auto(30).augment
