@@ -19,7 +19,8 @@ from lowshotgan.hub.remote import resolve_model
 from lowshotgan.metrics.report import MetricReport, measure
 from lowshotgan.systems.base import System, load_system
 from lowshotgan.systems.registry import ARCHS, VERBS
-from lowshotgan.train.adapt import AdaptOptions, adapt
+from lowshotgan.train.adapt import adapt
+from lowshotgan.train.adaptation import AdaptOptions
 from lowshotgan.train.doctor import doctor as doctor
 from lowshotgan.train.loop import Hook, LoopSettings
 from lowshotgan.train.run import MODEL, is_run

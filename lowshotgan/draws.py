@@ -5,7 +5,9 @@ Every process draws the numbers of the whole (global) batch from the same CPU ge
 slice also keeps the groups of the minibatch standard deviation together.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,3 +70,16 @@ def latents_from_seeds(seeds: Sequence[int], dim: int) -> Tensor:
     if not len(seeds):
         raise ConfigError("seeds is empty; pass at least one.")
     return torch.stack([torch.randn(dim, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds])
+
+
+def preview_of(generator: Any, seeds: Sequence[int]) -> Callable[[], Tensor]:
+    """A function that draws ``seeds`` with ``generator`` as it then is: ``(N, 3, R, R)`` on the CPU."""
+    latents = latents_from_seeds(list(seeds), generator.z_dim)
+    chunks = math.ceil(len(latents) / 16)
+
+    @torch.no_grad()
+    def draw() -> Tensor:
+        device = next(generator.parameters()).device
+        return torch.cat([generator(part.to(device)).cpu() for part in latents.chunk(chunks)])
+
+    return draw

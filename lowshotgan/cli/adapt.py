@@ -45,6 +45,11 @@ set_option = click.option(
 )
 
 
+def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
+    """The arguments both verbs take on where and how to run."""
+    return {"output_dir": output, "dry_run": dry_run, "progress": not (quiet or as_json)}
+
+
 @click.command(
     short_help="Adapt a generator to a handful of images.",
     epilog=examples(
@@ -98,16 +103,9 @@ def finetune(
     """
     from lowshotgan import api
 
+    options = given(**options) | overrides(changes) | running(output, dry_run, quiet, as_json)
     with quiet_stdout(as_json):
-        result = api.finetune(
-            model,
-            images,
-            output_dir=output,
-            dry_run=dry_run,
-            progress=not (quiet or as_json),
-            **given(**options),
-            **overrides(changes),
-        )
+        result = api.finetune(model, images, **options)
     if dry_run:
         show(result, as_json=as_json)
         return
@@ -173,16 +171,9 @@ def train(
 
     if system is None and options["recipe_file"] is None:
         raise click.UsageError("name a SYSTEM such as stylegan2_64, or pass --recipe FILE.")
+    options = given(**options) | overrides(changes) | running(output, dry_run, quiet, as_json)
     with quiet_stdout(as_json):
-        result = api.train(
-            system,
-            data,
-            output_dir=output,
-            dry_run=dry_run,
-            progress=not (quiet or as_json),
-            **given(**options),
-            **overrides(changes),
-        )
+        result = api.train(system, data, **options)
     if dry_run:
         show(result, as_json=as_json)
         return

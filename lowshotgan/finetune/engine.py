@@ -4,7 +4,6 @@ discriminator -> discriminator_r1 (every 16th step) -> generator -> generator_pa
 """
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,14 +11,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from lowshotgan.draws import Draws, latents_from_seeds
+from lowshotgan.draws import Draws, preview_of
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.adapted import AdaptedGenerator
 from lowshotgan.finetune.augment import Augmenter
 from lowshotgan.finetune.fisher import FilterMasks, MaskContext
 from lowshotgan.finetune.heads import Judge
 from lowshotgan.finetune.latents import LatentDraw, LatentSource
-from lowshotgan.finetune.processes import mean_over_processes
+from lowshotgan.finetune.processes import PathMean
 from lowshotgan.finetune.recipe import Recipe, with_steps
 from lowshotgan.finetune.regularizers import Features, Penalty, SourceModel
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
@@ -212,24 +211,6 @@ class _Scene:
         return self.losses.images(source, latents.styles(source), self.draws, noise)[1]
 
 
-class PathMean:
-    """Running mean of path lengths (decay 0.99), equal in every process and carried in checkpoints."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def update(self, lengths: Tensor) -> float:
-        """Take in ``lengths (B,)`` and return the new mean."""
-        self.value += 0.01 * (float(mean_over_processes(lengths.detach().mean())) - self.value)
-        return self.value
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"value": self.value}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.value = float(state["value"])
-
-
 def r1_gamma(recipe: Recipe, resolution: int) -> float:
     """The recipe's gamma, or ``2e-4 resolution^2 / batch`` (the heuristic of the ADA code)."""
     return 2e-4 * resolution**2 / recipe.batch if recipe.r1_gamma is None else recipe.r1_gamma
@@ -267,7 +248,7 @@ def _stage(nets: _Nets, batches: Batches, recipe: Recipe, preview_seeds: Sequenc
         ema_half_life=ema_half_life(recipe),
         state=state,
         on_step=on_step,
-        preview=_preview(nets.average, preview_seeds),
+        preview=preview_of(nets.average, preview_seeds),
     )
 
 
@@ -368,15 +349,3 @@ def _final_only(judge: Judge) -> Callable[[], None]:
             parameter.grad = None
 
     return mask
-
-
-def _preview(average: AdaptedGenerator, seeds: Sequence[int]) -> Callable[[], Tensor]:
-    latents = latents_from_seeds(list(seeds), average.z_dim)
-    chunks = math.ceil(len(latents) / 16)
-
-    @torch.no_grad()
-    def draw() -> Tensor:
-        device = next(average.parameters()).device
-        return torch.cat([average(part.to(device)).cpu() for part in latents.chunk(chunks)])
-
-    return draw

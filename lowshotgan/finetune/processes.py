@@ -1,5 +1,7 @@
 """Means over the processes of a distributed run, for controllers that must decide alike everywhere."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,3 +14,21 @@ def mean_over_processes(value: Tensor) -> Tensor:
     total = value.clone()
     distributed.all_reduce(total)
     return total / distributed.get_world_size()
+
+
+class PathMean:
+    """Running mean of path lengths (decay 0.99), equal in every process and carried in checkpoints."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def update(self, lengths: Tensor) -> float:
+        """Take in ``lengths (B,)`` and return the new mean."""
+        self.value += 0.01 * (float(mean_over_processes(lengths.detach().mean())) - self.value)
+        return self.value
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.value = float(state["value"])

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import nn
 
+from lowshotgan.data.batches import ImageBatches
+from lowshotgan.data.dataset import ImageSet
 from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
 from lowshotgan.hub.push import push_folder
 from lowshotgan.hub.remote import ModelFiles, resolve_model
@@ -55,6 +57,18 @@ class System(nn.Module):
     def stages(self, *args: Any, **options: Any) -> Stages:
         """Describe the training of the system from a set of images."""
         raise self.unsupported("train")
+
+    def batches(self, images: ImageSet, training: Any, *, seed: int, rank: int, world_size: int) -> ImageBatches:
+        """This process's endless share of ``images``, by the ``batch_size`` and ``flip`` of ``training``."""
+        return ImageBatches(
+            images,
+            training.batch_size,
+            flip=training.flip,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            device=self.device,
+        )
 
     def unsupported(self, verb: str) -> UnsupportedVerbError:
         """The error for a verb this system does not answer."""

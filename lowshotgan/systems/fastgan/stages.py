@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.draws import Draws, latents_from_seeds
+from lowshotgan.draws import Draws, preview_of
 from lowshotgan.finetune.augment import DiffAugment
 from lowshotgan.finetune.processes import mean_over_processes
 from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
@@ -158,12 +158,10 @@ def _group(network: nn.Module, training: FastGANTraining) -> ParamGroup:
 
 
 def _preview(averaged: Generator, seeds: Sequence[int]) -> Callable[[], Tensor]:
-    latents = latents_from_seeds(list(seeds), averaged.z_dim)
+    draw = preview_of(averaged, seeds)
 
-    @torch.no_grad()
-    def draw() -> Tensor:
-        device = next(averaged.parameters()).device
+    def draw_settled() -> Tensor:
         with batch_statistics(averaged):  # its own are recomputed only when training ends
-            return torch.cat([averaged(part.to(device)).cpu() for part in latents.split(16)])
+            return draw()
 
-    return draw
+    return draw_settled

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from lowshotgan.checks import one_of, parse_seeds, positive
-from lowshotgan.data.batches import ImageBatches
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import batch_statistics, recompute_batch_norm
@@ -158,15 +157,7 @@ class FastGAN(System):
             raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
         perceptual = load_perceptual(training.perceptual, self.device)
         self.details["reconstruction_features"] = perceptual.name
-        batches = ImageBatches(
-            images,
-            training.batch_size,
-            flip=training.flip,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-            device=self.device,
-        )
+        batches = self.batches(images, training, seed=seed, rank=rank, world_size=world_size)
         averaged, live = self.generator, copy.deepcopy(self.generator).train()
         averaged.eval().requires_grad_(False)
         self.discriminator.train()

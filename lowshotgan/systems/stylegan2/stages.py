@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.draws import latents_from_seeds
+from lowshotgan.draws import preview_of
 from lowshotgan.finetune.augment import Ada, NoAugment
-from lowshotgan.finetune.processes import mean_over_processes
+from lowshotgan.finetune.processes import PathMean, mean_over_processes
 from lowshotgan.losses.adversarial import (
     hinge_discriminator,
     hinge_generator,
@@ -87,7 +87,7 @@ class SourceLosses:
         self.mixing = training.mixing
         wish = Ada(target=training.ada_target, speed=ADA_SPEED) if training.ada_target else NoAugment()
         self.augment = wish.build(batch=training.batch_size)
-        self.path_mean = RunningMean()
+        self.path_mean = PathMean()
 
     def discriminator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Adversarial loss of the discriminator."""
@@ -156,24 +156,6 @@ def mix_styles(ws: Tensor, other: Tensor, *, mixed: Tensor, cut: Tensor) -> Tens
     return torch.where(swapped & mixed[:, None, None], other, ws)
 
 
-class RunningMean:
-    """Exponential mean of path lengths (decay 0.99), carried in checkpoints."""
-
-    def __init__(self) -> None:
-        self.value = torch.zeros([])
-
-    def update(self, values: Tensor) -> Tensor:
-        """Take in ``values (B,)`` and return the new mean, without gradient."""
-        self.value = self.value.to(values.device).lerp(mean_over_processes(values.detach().mean()), 0.01)
-        return self.value
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"value": self.value}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.value = state["value"]
-
-
 def average_of(network: Generator) -> Generator:
     """A frozen copy that will hold the moving average."""
     return copy.deepcopy(network).eval().requires_grad_(False)
@@ -208,15 +190,3 @@ def _phases(losses: SourceLosses, training: SourceTraining) -> list[Phase]:
 def _group(networks: Sequence[nn.Module], lr: float, lazy_every: int) -> ParamGroup:
     params = [parameter for network in networks for parameter in network.parameters()]
     return ParamGroup(params, lr=lr, betas=(0.0, 0.99), lazy_every=lazy_every)
-
-
-def preview_of(averaged: Generator, seeds: Sequence[int]) -> Callable[[], Tensor]:
-    """A function that draws ``seeds`` with the averaged generator."""
-    latents = latents_from_seeds(list(seeds), averaged.z_dim)
-
-    @torch.no_grad()
-    def draw() -> Tensor:
-        device = next(averaged.parameters()).device
-        return torch.cat([averaged(part.to(device)).cpu() for part in latents.split(16)])
-
-    return draw

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from lowshotgan.checks import parse_seeds, positive
-from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8
-from lowshotgan.draws import latents_from_seeds
+from lowshotgan.draws import latents_from_seeds, preview_of
 from lowshotgan.errors import ConfigError, DeltaError
 from lowshotgan.finetune.adapted import AdaptedGenerator
 from lowshotgan.finetune.recipe import parse_trainables
@@ -29,7 +28,7 @@ from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import Generation, OutputType
 from lowshotgan.systems.stylegan2.config import SourceTraining, StyleGAN2Config
 from lowshotgan.systems.stylegan2.projection import Projection, project_image
-from lowshotgan.systems.stylegan2.stages import average_of, preview_of, source_stage
+from lowshotgan.systems.stylegan2.stages import average_of, source_stage
 from lowshotgan.systems.stylegan2.warm_up import WarmUp
 from lowshotgan.types import PathLike, Stage
 
@@ -257,15 +256,7 @@ class StyleGAN2(System):
         training = training or SourceTraining()
         if self.discriminator is None:
             raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
-        batches = ImageBatches(
-            images,
-            training.batch_size,
-            flip=training.flip,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-            device=self.device,
-        )
+        batches = self.batches(images, training, seed=seed, rank=rank, world_size=world_size)
         heads = make_heads(self.device) if training.feature_weight else None
         averaged, live = self.generator, average_of(self.generator).train()
         redraw = None

@@ -1,0 +1,179 @@
+"""What a fine-tuning needs before its first step: images, their distance to the base, a resolved recipe, a stage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import one_of
+from lowshotgan.data.batches import ImageBatches
+from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.images import from_uint8, to_uint8
+from lowshotgan.draws import latents_from_seeds
+from lowshotgan.errors import RecipeError
+from lowshotgan.finetune.adapted import AdaptedGenerator
+from lowshotgan.finetune.engine import build_stage
+from lowshotgan.finetune.proximity import NEAR, proximity
+from lowshotgan.finetune.recipe import Recipe, fit_to
+from lowshotgan.finetune.recipes import AUTO, get_recipe
+from lowshotgan.metrics.extractors import Extractor, load_extractor
+from lowshotgan.systems.stylegan2.system import StyleGAN2
+from lowshotgan.train.loop import LoopSettings
+from lowshotgan.train.machine import Machine
+from lowshotgan.train.run import RunFolder
+from lowshotgan.types import Stage
+
+PROBE_SAMPLES = 300
+"""Source samples the distance to the target is measured with."""
+REPORT_SEEDS = range(20)
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """Choices of a fine-tuning besides the recipe; see ``api.finetune``."""
+
+    recipe: str | Recipe = AUTO
+    steps: int | None = None
+    batch_size: int | None = None
+    k: int | None = None
+    flip: bool | None = None
+    fit: str = "crop"
+    background: tuple[int, int, int] = (255, 255, 255)
+    proximity: str | None = None
+    extractor: str = "auto"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.proximity is not None:
+            one_of("proximity", self.proximity, ("near", "far"))
+
+
+class Adaptation:
+    """One fine-tuning, prepared but not begun: everything that can go wrong with the input has gone wrong here.
+
+    Args:
+        model: the base, with its discriminator.
+        images: anything ``load_images`` opens.
+        options: what was asked for.
+        settings: of the loop.
+        machine: where it runs.
+    """
+
+    def __init__(
+        self, model: StyleGAN2, images: Any, options: AdaptOptions, settings: LoopSettings, machine: Machine
+    ) -> None:
+        if not isinstance(model, StyleGAN2):
+            raise RecipeError(
+                f"finetune() adapts stylegan2 models, got {type(model).__name__}; use train() for others."
+            )
+        if model.discriminator is None:
+            raise RecipeError(
+                f"{model.source_name or model.arch} has no discriminator, which fine-tuning needs. Use a model folder "
+                "with discriminator.safetensors, or train one."
+            )
+        self.base, self.settings, self.machine, self.options = model, settings, machine, options
+        self.images: ImageSet = load_images(
+            images,
+            resolution=model.config.resolution,
+            fit=options.fit,
+            background=options.background,
+            k=options.k,
+            seed=settings.seed,
+        )
+        model.to(machine.device)
+        self.pixels = self.images.uint8()
+        self.extractor: Extractor = load_extractor(options.extractor, device=machine.device)
+        self.proximity = self._measure_proximity()
+        self.recipe = self._resolve()
+
+    @property
+    def k(self) -> int:
+        return len(self.images)
+
+    def stage(self) -> tuple[Stage, AdaptedGenerator, AdaptedGenerator]:
+        """The stage the loop will run, the live and the averaged generator."""
+        batches = ImageBatches(
+            self.images,
+            self.recipe.batch,
+            flip=self.recipe.flip,
+            seed=self.settings.seed,
+            rank=self.machine.rank,
+            world_size=self.machine.world_size,
+            device=self.machine.device,
+        )
+        return build_stage(
+            self.base.generator,
+            self.base.discriminator,
+            batches,
+            self.recipe,
+            seed=self.settings.seed,
+            preview_seeds=REPORT_SEEDS,
+            device=self.machine.device,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Everything the run depends on, as plain values."""
+        return {
+            "base": self.base.source_name,
+            "base_digest": self.base.digest,
+            "model": self.base.describe(),
+            "images": {"k": self.k, "digest": self.images.digest, "subset": self.images.subset},
+            "preprocess": self.images.preprocess.to_dict(),
+            "proximity": self.proximity,
+            "recipe": self.recipe.to_dict(),
+            "extractor": self.extractor.name,
+            "seed": self.settings.seed,
+            "precision": self.settings.precision,
+            "accumulate": self.settings.accumulate,
+            "budget": self.settings.budget,
+        }
+
+    def why(self) -> str:
+        """The recipe's parts in one line; for ``auto`` after the reason it was chosen."""
+        parts = self.recipe.explain()
+        if self.recipe.name != AUTO:
+            return parts
+        if self.proximity is None:
+            return f"One image: only an offset of the styles is trained. {parts}"
+        side = (
+            "near enough to keep the base's relations"
+            if self.proximity < NEAR
+            else "far, so more of the base may change"
+        )
+        return f"{self.k} images whose distance to the base is {self.proximity:.2f}: {side}. {parts}"
+
+    def command(self, run: RunFolder) -> str:
+        """The command line that runs this again; settings of the recipe that were overridden are in ``config.json``."""
+        words = ["lowshotgan finetune", str(self.images.source.description), "--output", str(run.path)]
+        words += ["--model", str(self.base.source_name)] if self.base.source_name else []
+        return " ".join([*words, "--recipe", self.recipe.name, "--seed", str(self.settings.seed)])
+
+    def _measure_proximity(self) -> float | None:
+        if self.options.proximity is not None:
+            return 0.5 if self.options.proximity == "near" else 1.0
+        if self.k < 2 or self.base.discriminator is None:
+            return None
+        latents = latents_from_seeds(list(range(PROBE_SAMPLES)), self.base.generator.z_dim)
+        samples = from_uint8(draw_samples(self.base.generator, latents))
+        shown = from_uint8(self.pixels)
+        device = self.machine.device
+        return proximity(self.base.discriminator, shown.to(device), samples.to(device))
+
+    def _resolve(self) -> Recipe:
+        options = self.options
+        recipe = options.recipe
+        if isinstance(recipe, str):
+            recipe = get_recipe(recipe, k=self.k, proximity=self.proximity, steps=options.steps)
+        changes = dict(options.overrides)
+        changes |= {"batch": options.batch_size} if options.batch_size is not None else {}
+        changes |= {"flip": options.flip} if options.flip is not None else {}
+        return fit_to(recipe.override(**changes), k=self.k, world_size=self.machine.world_size)
+
+
+@torch.no_grad()
+def draw_samples(generator: Any, latents: Tensor, *, batch: int = 32) -> Tensor:
+    """``(N, 3, R, R)`` uint8 images, on the CPU, of ``latents (N, z_dim)``, with the stored noise."""
+    device = next(generator.parameters()).device
+    return torch.cat([to_uint8(generator(part.to(device))).cpu() for part in latents.split(batch)])
