@@ -35,7 +35,8 @@ class ParamGroup:
     """Parameters one optimiser steps, with Adam's settings.
 
     ``lazy_every`` above 0 means a penalty is run only every n-th step in its own optimiser step, so the learning
-    rate and betas are scaled by n / (n + 1) (Karras et al. 2020, appendix B).
+    rate and betas are scaled by n / (n + 1) (Karras et al. 2020, appendix B). Over the last share ``decay`` of the stage
+    the learning rate falls linearly to nothing.
     """
 
     params: Sequence[nn.Parameter]
@@ -43,6 +44,7 @@ class ParamGroup:
     betas: tuple[float, float] = (0.0, 0.99)
     eps: float = 1e-8
     lazy_every: int = 0
+    decay: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from lowshotgan.errors import CheckpointError, ConfigError, DivergenceError
 from lowshotgan.train.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from lowshotgan.train.ema import update_average
 from lowshotgan.train.machine import Machine
-from lowshotgan.train.optimizers import make_adam
+from lowshotgan.train.optimizers import make_adam, set_rate
 from lowshotgan.train.precision import choose_precision
 from lowshotgan.types import Batch, Phase, Stage, Stateful
 
@@ -174,6 +174,8 @@ class _StageRun:
         self.busy = 0.0
         self.progress = 0.0
         _check_stage(stage)
+        for network in [*stage.modules.values(), *(averaged for _, averaged in stage.averages.values())]:
+            network.to(memory_format=machine.image_format)
 
     def train(self, stop_requested: Callable[[], bool]) -> FitResult:
         stopped: Stopped = "finished"
@@ -200,7 +202,7 @@ class _StageRun:
         return FitResult(stopped, self.step, self.clock.seconds, self.nonfinite, outside)
 
     def _one_step(self) -> dict[str, float]:
-        images = next(self.stage.batches)
+        images = self.machine.laid_out(next(self.stage.batches))
         logged: dict[str, Tensor] = {}
         began = time.perf_counter()
         for phase in self.stage.phases:
@@ -235,6 +237,7 @@ class _StageRun:
             self._keep_sane(gradients, phase.name)
             if phase.mask_gradients is not None:
                 phase.mask_gradients()
+            set_rate(optimizer, self.stage.groups[phase.updates], self.progress)
             optimizer.step()
         return logged
 

@@ -1,5 +1,6 @@
 """The processes and the device a training runs on, through accelerate."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,6 +23,15 @@ class Machine:
         self.rank: int = self._accelerator.process_index
         self.world_size: int = self._accelerator.num_processes
         self.is_main: bool = self._accelerator.is_main_process
+
+        self.image_format = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
+
+    def laid_out(self, images: Any) -> Any:
+        """A batch, or a mapping of batches, with its images in the memory layout convolutions are fastest in."""
+        if isinstance(images, Mapping):
+            return {name: self.laid_out(value) for name, value in images.items()}
+        is_images = isinstance(images, Tensor) and images.ndim == 4
+        return images.contiguous(memory_format=self.image_format) if is_images else images
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients of ``loss``; nothing happens if it reaches no parameter."""

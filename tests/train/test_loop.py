@@ -13,7 +13,7 @@ from lowshotgan.train.checkpoint import LATEST, PREVIOUS, load_checkpoint, read_
 from lowshotgan.train.ema import update_average
 from lowshotgan.train.loop import MAX_NONFINITE_STEPS, LoopSettings, fit, is_due, only_trainable
 from lowshotgan.train.machine import Machine
-from lowshotgan.train.optimizers import make_adam
+from lowshotgan.train.optimizers import make_adam, set_rate
 from lowshotgan.train.precision import choose_precision
 from lowshotgan.types import ParamGroup, Phase
 
@@ -431,3 +431,12 @@ def test_bf16_trains_in_bf16_except_where_a_phase_wants_fp32(tiny, tmp_path):
 def test_unusable_settings_are_refused(options):
     with pytest.raises(ConfigError):
         LoopSettings(**options)
+
+
+@pytest.mark.parametrize(("progress", "rate"), [(0.0, 1.0), (0.5, 1.0), (0.75, 0.5), (1.0, 0.0)])
+def test_a_rate_falls_over_the_last_share_of_a_stage(progress, rate):
+    group = ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.01, decay=0.5)
+    optimizer = make_adam(group)
+    set_rate(optimizer, group, 0.9)
+    set_rate(optimizer, group, progress)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * rate)

@@ -51,8 +51,9 @@ class SourceTraining:
         feature_weight: weight of the adversarial loss of heads on the frozen feature network (``nets.feature_heads``), and
             of its perceptual distance in the warm-up; 0 for none.
         warm_up_steps: steps of redrawing images before the networks compete (``warm_up.py``); 0 for none.
-        anchor_weight: weight of redrawing real images with the warm-up's encoder during adversarial training; keeps what
-            the warm-up taught; 0 for none.
+        warm_up_lr: Adam's learning rate of the redrawing; it falls to nothing over the second half.
+        anchor_weight: weight of redrawing real images during adversarial training; keeps what the warm-up taught; 0 for
+            none.
         head_start: steps of the adversarial stage in which only the judges train; useful after a warm-up, whose
             generator is far ahead of them.
         noise: draw noise maps; flat drawings need none.
@@ -72,6 +73,7 @@ class SourceTraining:
     ada_target: float = 0.0
     feature_weight: float = 0.0
     warm_up_steps: int = 0
+    warm_up_lr: float = 8e-3
     anchor_weight: float = 0.0
     head_start: int = 0
     noise: bool = True
@@ -82,8 +84,8 @@ class SourceTraining:
         if self.generator_lr is not None:
             positive("generator_lr", self.generator_lr)
         if self.anchor_weight and not self.warm_up_steps:
-            raise ConfigError("anchor_weight needs the warm-up's encoder; set warm_up_steps above 0.")
-        for name in ("steps", "batch_size", "lr", "r1_every", "ema_half_life", "ema_rampup"):
+            raise ConfigError("anchor_weight needs the warm-up's codes; set warm_up_steps above 0.")
+        for name in ("steps", "batch_size", "lr", "warm_up_lr", "r1_every", "ema_half_life", "ema_rampup"):
             positive(name, getattr(self, name))
         for name in (
             "r1_gamma",

@@ -261,11 +261,12 @@ class StyleGAN2(System):
         averaged, live = self.generator, average_of(self.generator).train()
         redraw = None
         if training.warm_up_steps:
-            warm_up = WarmUp(live, averaged, self.discriminator, heads, training)
-            yield warm_up.redrawing_stage(batches, steps=training.warm_up_steps)
-            redraw = warm_up.frozen_redrawing() if training.anchor_weight else None
-            mean, root = warm_up.style_distribution(images)
-            yield warm_up.prior_stage(mean, root, batches, preview=preview_of(averaged, preview_seeds))
+            warm_up = WarmUp(live, averaged, self.discriminator, heads, images, training, seed=seed)
+            yield warm_up.redrawing_stage(batches)
+            redraw = warm_up.redraw if training.anchor_weight else None
+            yield warm_up.judge_stage(batches)
+            yield warm_up.flow_stage(images, batches)
+            yield warm_up.prior_stage(batches, preview=preview_of(averaged, preview_seeds))
         yield source_stage(
             live,
             averaged,

@@ -1,12 +1,16 @@
 """Warm-up: teach the networks to redraw images before they compete.
 
-    image -> discriminator trunk -> head -> w -> synthesis -> image          (stage "warm_up")
-    z -> mapping -> w distributed as the w of the images                     (stage "prior")
+    image -> principal components -> code -> w -> synthesis -> image      (stage "warm_up")
+    image -> discriminator trunk -> head -> code                          (stage "judge")
+    noise -> flow -> code distributed as the codes of the images          (stage "flow")
+    z -> mapping -> w of the code that the flow makes of z                (stage "prior")
 
 A GAN trained from scratch spends most of a small budget on learning to draw at all. Here the synthesis network first
-learns to decode as half of an autoencoder, whose encoder is the discriminator's trunk with a head that is discarded
-afterwards. Then the mapping network is fitted to the Gaussian with the mean and covariance of the encoded images, so
-adversarial training starts from blurred but whole images and from useful features.
+learns to redraw images from codes that need no learning, their principal components (as Bojanowski et al., "Optimizing
+the Latent Space of Generative Networks", ICML 2018, start theirs), and the discriminator's trunk learns to read the codes
+off the images. A small flow (Lipman et al., ICLR 2023) then learns how the codes are distributed, and the mapping network
+learns to do in one step what the flow does in many. Adversarial training so starts from soft but whole and varied images
+and from useful features.
 """
 
 import copy
@@ -18,45 +22,36 @@ from torch import Tensor, nn
 
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.images import from_uint8
+from lowshotgan.nets.code_flow import CodeFlow
 from lowshotgan.nets.feature_heads import FeatureHeads
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
 from lowshotgan.systems.stylegan2.config import SourceTraining
+from lowshotgan.systems.stylegan2.principal_codes import PrincipalCodes
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
-STYLE_NOISE = 0.1
-"""Standard deviation of the noise on w, whose own is held near 1: neighbouring styles draw similar images."""
-SCALE_WEIGHT = 0.01
-PRIOR_STEPS = 2000
+CODE_NOISE = 0.05
+"""Standard deviation of the noise on codes, whose own is near 1: neighbouring codes draw similar images."""
+JUDGE_STEPS, FLOW_STEPS, PRIOR_STEPS = 1500, 6000, 3000
+"""Each at most; short warm-ups take at most as many steps here, and the flow four times as many."""
+FLOW_BATCH = 256
+FLOW_LR = 1e-3
 PRIOR_LR = 0.1
 """The mapping network's weights are stored a hundred times larger than they act, so its steps must be large too."""
-ENCODED = 4000
-"""At most this many images are encoded to estimate the distribution of styles."""
-
 
 Redrawing = Callable[[Tensor], Tensor]
 
 
-class StyleHead(nn.Module):
-    """Discriminator features ``(B, C)`` to styles ``(B, w_dim)``."""
-
-    def __init__(self, features: int, w_dim: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(features, w_dim)
-
-    def forward(self, features: Tensor) -> Tensor:
-        styles: Tensor = self.linear(features)
-        return styles
-
-
 class WarmUp:
-    """The two stages, and what lies between them.
+    """The four stages, and what lies between them.
 
     Args:
         generator: live; its synthesis network, then its mapping network is trained.
         averaged: the running average of ``generator``.
         discriminator: its trunk is trained.
         heads: if given, its frozen maps add a perceptual distance.
-        training: gives learning rate and the distance's weight.
+        images: what is redrawn.
+        training: gives learning rates and the distance's weight.
+        seed: of the new layers.
     """
 
     def __init__(
@@ -65,96 +60,124 @@ class WarmUp:
         averaged: Generator,
         discriminator: Discriminator,
         heads: FeatureHeads | None,
+        images: ImageSet,
         training: SourceTraining,
+        *,
+        seed: int = 0,
     ) -> None:
         self.generator, self.averaged, self.discriminator = generator, averaged, discriminator
         self.heads, self.training = heads, training
-        self.head = StyleHead(discriminator.b4.fc.weight.shape[0], generator.w_dim)
-        self.head.to(next(generator.parameters()).device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.codes = PrincipalCodes(images)
+            self.embed = nn.Linear(self.codes.dim, generator.w_dim, bias=False)
+            nn.init.orthogonal_(self.embed.weight)
+            self.head = nn.Linear(discriminator.b4.fc.weight.shape[0], self.codes.dim)
+            self.flow = CodeFlow(self.codes.dim)
+        for part in (self.codes, self.embed, self.head, self.flow):
+            part.to(next(generator.parameters()).device)
 
-    def redrawing_stage(self, batches: Batches, *, steps: int) -> Stage:
-        """Train trunk, head and synthesis as an autoencoder."""
-        networks: list[nn.Module] = [self.generator.synthesis, self.discriminator, self.head]
-        params = [parameter for network in networks for parameter in network.parameters()]
-        weights = {"reconstruction": 1.0, "scale": SCALE_WEIGHT, "perceptual": self.training.feature_weight}
+    def redrawing_stage(self, batches: Batches) -> Stage:
+        """Train the synthesis network, and how codes become styles, to redraw images."""
+        params = [*self.generator.synthesis.parameters(), *self.embed.parameters()]
         return Stage(
             name="warm_up",
-            steps=steps,
+            steps=self.training.warm_up_steps,
             batches=batches,
-            groups={"autoencoder": ParamGroup(params, lr=self.training.lr, betas=(0.9, 0.99))},
-            phases=[Phase("warm_up", "autoencoder", self.redrawing_terms, weights)],
+            groups={"decoder": ParamGroup(params, lr=self.training.warm_up_lr, betas=(0.9, 0.99), decay=0.5)},
+            phases=[
+                Phase(
+                    "warm_up",
+                    "decoder",
+                    self.redrawing_terms,
+                    {"reconstruction": 1.0, "perceptual": self.training.feature_weight},
+                )
+            ],
             modules=self._modules(),
             averages={"generator": (self.generator, self.averaged)},
             ema_half_life=50.0,
         )
 
     def redrawing_terms(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Mean absolute error over a pyramid of resolutions, and how far the styles' spread is from 1; ``(B,)``."""
-        styles = self.encode(batch.images)
-        noisy = styles + STYLE_NOISE * batch.draws.normal(*styles.shape)
-        drawn = self.generator.synthesis(self.generator.broadcast(noisy), noise="none")
+        """How far redrawn images are from the given ones; ``(B,)`` each."""
+        codes = self.codes(batch.images)
+        return self._distances(codes + CODE_NOISE * batch.draws.normal(*codes.shape), batch.images)
+
+    def redraw(self, images: Tensor) -> Tensor:
+        """How far the generator is from redrawing images: ``(B, 3, R, R)`` in [-1, 1] to ``(B,)``."""
+        distances = self._distances(self.codes(images), images)
+        weight = {"reconstruction": 1.0, "perceptual": self.training.feature_weight}
+        return torch.stack([weight[name] * value for name, value in distances.items()]).sum(dim=0)
+
+    def _distances(self, codes: Tensor, images: Tensor) -> dict[str, Tensor]:
+        drawn = self.generator.synthesis(self.generator.broadcast(self.embed(codes)), noise="none")
         assert isinstance(drawn, Tensor)
-        scale = (styles.square().mean(dim=1) - 1.0).square()
-        terms = {"reconstruction": pyramid_error(drawn, batch.images), "scale": scale}
+        distances = {"reconstruction": pyramid_error(drawn, images)}
         if self.heads is not None:
-            terms["perceptual"] = map_distance(self.heads.maps(drawn), self.heads.maps(batch.images))
-        return terms
+            distances["perceptual"] = map_distance(self.heads.maps(drawn), self.heads.maps(images))
+        return distances
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Styles ``(B, w_dim)`` of images ``(B, 3, R, R)`` in [-1, 1]."""
-        _, features = self.discriminator(images, return_features=True)
-        styles: Tensor = self.head(features["b4.fc"])
-        return styles
-
-    def frozen_redrawing(self) -> Redrawing:
-        """How far the generator is from redrawing images through the encoder as it is now: ``(B, ...)`` to ``(B,)``."""
-        encoder = copy.deepcopy(self.discriminator).eval().requires_grad_(False)
-        head = copy.deepcopy(self.head).eval().requires_grad_(False)
-
-        def redraw(images: Tensor) -> Tensor:
-            with torch.no_grad():
-                _, features = encoder(images, return_features=True)
-                styles = head(features["b4.fc"])
-            drawn = self.generator.synthesis(self.generator.broadcast(styles), noise="none")
-            assert isinstance(drawn, Tensor)
-            error = pyramid_error(drawn, images)
-            if self.heads is not None:
-                distance = map_distance(self.heads.maps(drawn), self.heads.maps(images))
-                error = error + self.training.feature_weight * distance
-            return error
-
-        return redraw
-
-    @torch.no_grad()
-    def style_distribution(self, images: ImageSet) -> tuple[Tensor, Tensor]:
-        """Mean ``(w_dim,)`` and root of the covariance ``(w_dim, w_dim)`` of the styles of ``images``."""
-        device = next(self.generator.parameters()).device
-        chosen = torch.arange(min(len(images), ENCODED))
-        styles = torch.cat([self.encode(from_uint8(images.uint8(part)).to(device)) for part in chosen.split(64)])
-        mean = styles.mean(dim=0)
-        covariance = (styles - mean).T.double() @ (styles - mean).double() / len(styles)
-        values, vectors = torch.linalg.eigh(covariance.cpu())
-        root = vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T
-        return mean, root.to(mean)
-
-    def prior_stage(
-        self, mean: Tensor, root: Tensor, batches: Batches, *, preview: Callable[[], Tensor] | None = None
-    ) -> Stage:
-        """Fit the mapping network to ``mean + root @ z``."""
-        mapping = self.generator.mapping
-        mapping.w_avg.copy_(mean)
+    def judge_stage(self, batches: Batches) -> Stage:
+        """Train the discriminator's trunk, under a head that is discarded afterwards, to read codes off images."""
 
         def terms(batch: Batch) -> Mapping[str, Tensor]:
-            z = batch.draws.normal(256, self.generator.z_dim)
-            unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-            wanted = mean + F.pad(unit, (0, max(0, len(mean) - unit.shape[1])))[:, : len(mean)] @ root
-            return {"fit": (mapping(z) - wanted).square().mean(dim=1)}
+            _, features = self.discriminator(batch.images, return_features=True)
+            found = self.head(features["b4.fc"])
+            return {"code": (found - self.codes(batch.images)).square().mean(dim=1)}
+
+        params = [*self.discriminator.parameters(), *self.head.parameters()]
+        return Stage(
+            name="judge",
+            steps=min(JUDGE_STEPS, self.training.warm_up_steps),
+            batches=batches,
+            groups={"judge": ParamGroup(params, lr=self.training.lr, betas=(0.9, 0.99))},
+            phases=[Phase("judge", "judge", terms, {"code": 1.0})],
+            modules=self._modules(),
+        )
+
+    def flow_stage(self, images: ImageSet, batches: Batches) -> Stage:
+        """Train the flow on the codes of all images."""
+        codes, flow, averaged = self._all_codes(images), self.flow, copy.deepcopy(self.flow).requires_grad_(False)
+        flow.fit_scale(codes)
+
+        def terms(batch: Batch) -> Mapping[str, Tensor]:
+            wanted = codes[batch.draws.integers(len(codes), FLOW_BATCH)]
+            wanted = wanted + CODE_NOISE * batch.draws.normal(*wanted.shape)
+            noise, time = batch.draws.normal(*wanted.shape), batch.draws.uniform(len(wanted))
+            return {"velocity": flow.velocity_error(wanted, noise, time)}
+
+        averaged.load_state_dict(flow.state_dict())
+        self.flow = averaged
+        return Stage(
+            name="flow",
+            steps=min(FLOW_STEPS, 4 * self.training.warm_up_steps),
+            batches=batches,
+            groups={"flow": ParamGroup(list(flow.parameters()), lr=FLOW_LR, betas=(0.9, 0.99), decay=0.5)},
+            phases=[Phase("flow", "flow", terms, {"velocity": 1.0})],
+            modules=self._modules() | {"flow": flow},
+            averages={"flow": (flow, averaged)},
+            ema_half_life=200.0,
+        )
+
+    def prior_stage(self, batches: Batches, *, preview: Callable[[], Tensor] | None = None) -> Stage:
+        """Fit the mapping network to what the trained flow makes of z."""
+        mapping = self.generator.mapping
+
+        def terms(batch: Batch) -> Mapping[str, Tensor]:
+            z = batch.draws.normal(FLOW_BATCH, self.generator.z_dim)
+            with torch.no_grad():
+                unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+                start = F.pad(unit, (0, max(0, self.codes.dim - unit.shape[1])))[:, : self.codes.dim]
+                wanted = self.embed(self.flow(start))
+            found = mapping(z)
+            mapping.track(found.detach().mean(dim=0, keepdim=True))
+            return {"fit": (found - wanted).square().mean(dim=1)}
 
         return Stage(
             name="prior",
-            steps=PRIOR_STEPS,
+            steps=min(PRIOR_STEPS, self.training.warm_up_steps),
             batches=batches,
-            groups={"mapping": ParamGroup(list(mapping.parameters()), lr=PRIOR_LR, betas=(0.9, 0.99))},
+            groups={"mapping": ParamGroup(list(mapping.parameters()), lr=PRIOR_LR, betas=(0.9, 0.99), decay=0.5)},
             phases=[Phase("prior", "mapping", terms, {"fit": 1.0})],
             modules=self._modules(),
             averages={"generator": (self.generator, self.averaged)},
@@ -162,8 +185,20 @@ class WarmUp:
             preview=preview,
         )
 
+    @torch.no_grad()
+    def _all_codes(self, images: ImageSet) -> Tensor:
+        device = next(self.generator.parameters()).device
+        parts = torch.arange(len(images)).split(256)
+        return torch.cat([self.codes(from_uint8(images.uint8(part)).to(device)) for part in parts])
+
     def _modules(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator, "head": self.head}
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "codes": self.codes,
+            "embed": self.embed,
+            "head": self.head,
+        }
 
 
 def map_distance(drawn: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
