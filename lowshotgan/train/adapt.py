@@ -118,7 +118,9 @@ def adapt(
         seed=work.settings.seed,
     )
     selector.attach(stage)
-    estimate = estimate_stage(stage, machine)
+    estimate = estimate_stage(
+        stage, machine, score=lambda: selector.judge(selector.samples()), scores=stage.steps // selector.every
+    )
     if progress and machine.is_main:
         _announce(work, estimate)
     if machine.is_main:

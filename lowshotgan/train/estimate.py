@@ -4,6 +4,7 @@ import copy
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Estimate:
 
     Attributes:
         seconds_per_step: every lazily run phase counted with its share.
-        seconds: of all steps, scoring and previews not counted.
+        seconds: of all steps, with the scoring of snapshots; previews and the report are not counted.
         peak_bytes: highest memory use of the process (of the GPU, where one is used) so far.
     """
 
@@ -32,20 +33,25 @@ class Estimate:
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds), 60)
-        return f"about {minutes} min {seconds:02d} s of training, {self.peak_bytes / 2**20:,.0f} MiB of memory"
+        return f"about {minutes} min {seconds:02d} s of training and scoring, {self.peak_bytes / 2**20:,.0f} MiB of memory"
 
 
-def estimate_stage(stage: Stage, machine: Machine, *, repeats: int = 2) -> Estimate:
+def estimate_stage(
+    stage: Stage, machine: Machine, *, score: Callable[[], object] | None = None, scores: int = 0, repeats: int = 2
+) -> Estimate:
     """Time each phase forward and backward; networks, buffers, data position and controllers are left as they were.
 
     Args:
         stage: about to be trained.
         machine: where.
+        score: run once to time it: what scoring a snapshot does, without keeping the score.
+        scores: how often that will be done.
         repeats: runs of each phase; the fastest counts, the first also warms up.
     """
     before = _snapshot(stage)
     batches = stage.batches.state_dict()
-    images = next(stage.batches)
+    machine.lay_out_networks(stage)
+    images = machine.laid_out(next(stage.batches))
     draws = Draws(0, device=machine.device, rank=machine.rank, world_size=machine.world_size)
     per_step = 0.0
     for phase in stage.phases:
@@ -62,7 +68,11 @@ def estimate_stage(stage: Stage, machine: Machine, *, repeats: int = 2) -> Estim
         per_step += fastest / phase.every * max(steps, 0) / stage.steps
     stage.batches.load_state_dict(batches)
     _restore(stage, before)
-    return Estimate(per_step, per_step * stage.steps, peak_memory(machine.device))
+    began = time.perf_counter()
+    if score is not None:
+        score()
+    scoring = scores * (time.perf_counter() - began)
+    return Estimate(per_step, per_step * stage.steps + scoring, peak_memory(machine.device))
 
 
 def peak_memory(device: torch.device) -> int:

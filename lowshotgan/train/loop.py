@@ -174,8 +174,7 @@ class _StageRun:
         self.busy = 0.0
         self.progress = 0.0
         _check_stage(stage)
-        for network in [*stage.modules.values(), *(averaged for _, averaged in stage.averages.values())]:
-            network.to(memory_format=machine.image_format)
+        machine.lay_out_networks(stage)
 
     def train(self, stop_requested: Callable[[], bool]) -> FitResult:
         stopped: Stopped = "finished"

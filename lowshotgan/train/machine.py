@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lowshotgan.types import Stage
+
 
 class Machine:
     """Device, rank and collective operations; one process needs nothing, ``torchrun`` gives several.
@@ -32,6 +34,11 @@ class Machine:
             return {name: self.laid_out(value) for name, value in images.items()}
         is_images = isinstance(images, Tensor) and images.ndim == 4
         return images.contiguous(memory_format=self.image_format) if is_images else images
+
+    def lay_out_networks(self, stage: Stage) -> None:
+        """Put the networks of ``stage`` and their averages into the memory layout of the images."""
+        for network in [*stage.modules.values(), *(averaged for _, averaged in stage.averages.values())]:
+            network.to(memory_format=self.image_format)
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients of ``loss``; nothing happens if it reaches no parameter."""
