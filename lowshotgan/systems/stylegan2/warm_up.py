@@ -31,11 +31,13 @@ from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 CODE_NOISE = 0.05
 """Standard deviation of the noise on codes, whose own is near 1: neighbouring codes draw similar images."""
-JUDGE_STEPS, FLOW_STEPS, PRIOR_STEPS = 1500, 6000, 3000
-"""Each at most; short warm-ups take at most as many steps here, and the flow four times as many."""
-FLOW_BATCH = 256
+JUDGE_STEPS, FLOW_STEPS, PRIOR_STEPS = 1500, 6000, 16_000
+"""Each at most; short warm-ups take as many steps for the judge, and four times as many for flow and prior."""
+FLOW_BATCH, PRIOR_BATCH = 256, 512
+PAIRS = 200_000
+"""At most this many latents are sent through the flow to teach the mapping network."""
 FLOW_LR = 1e-3
-PRIOR_LR = 0.1
+PRIOR_LR = 0.3
 """The mapping network's weights are stored a hundred times larger than they act, so its steps must be large too."""
 
 Redrawing = Callable[[Tensor], Tensor]
@@ -51,7 +53,7 @@ class WarmUp:
         heads: if given, its frozen maps add a perceptual distance.
         images: what is redrawn.
         training: gives learning rates and the distance's weight.
-        seed: of the new layers.
+        seed: of the new layers and of the latents the mapping network is taught with.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class WarmUp:
         seed: int = 0,
     ) -> None:
         self.generator, self.averaged, self.discriminator = generator, averaged, discriminator
-        self.heads, self.training = heads, training
+        self.heads, self.training, self.seed = heads, training, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.codes = PrincipalCodes(images)
@@ -160,22 +162,20 @@ class WarmUp:
         )
 
     def prior_stage(self, batches: Batches, *, preview: Callable[[], Tensor] | None = None) -> Stage:
-        """Fit the mapping network to what the trained flow makes of z."""
+        """Fit the mapping network to what the trained flow makes of z, on pairs that are made once."""
         mapping = self.generator.mapping
+        steps = min(PRIOR_STEPS, 4 * self.training.warm_up_steps)
+        latents, styles = self._pairs(min(PAIRS, steps * PRIOR_BATCH))
 
         def terms(batch: Batch) -> Mapping[str, Tensor]:
-            z = batch.draws.normal(FLOW_BATCH, self.generator.z_dim)
-            with torch.no_grad():
-                unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-                start = F.pad(unit, (0, max(0, self.codes.dim - unit.shape[1])))[:, : self.codes.dim]
-                wanted = self.embed(self.flow(start))
-            found = mapping(z)
+            chosen = batch.draws.integers(len(latents), PRIOR_BATCH)
+            found, wanted = mapping(latents[chosen]), styles[chosen]
             mapping.track(found.detach().mean(dim=0, keepdim=True))
             return {"fit": (found - wanted).square().mean(dim=1)}
 
         return Stage(
             name="prior",
-            steps=min(PRIOR_STEPS, self.training.warm_up_steps),
+            steps=steps,
             batches=batches,
             groups={"mapping": ParamGroup(list(mapping.parameters()), lr=PRIOR_LR, betas=(0.9, 0.99), decay=0.5)},
             phases=[Phase("prior", "mapping", terms, {"fit": 1.0})],
@@ -184,6 +184,15 @@ class WarmUp:
             ema_half_life=50.0,
             preview=preview,
         )
+
+    @torch.no_grad()
+    def _pairs(self, count: int) -> tuple[Tensor, Tensor]:
+        """``count`` latents z and the styles that the flow makes of them."""
+        stream = torch.Generator().manual_seed(self.seed)
+        latents = torch.randn(count, self.generator.z_dim, generator=stream).to(self.embed.weight.device)
+        unit = latents * (latents.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+        starts = F.pad(unit, (0, max(0, self.codes.dim - unit.shape[1])))[:, : self.codes.dim]
+        return latents, torch.cat([self.embed(self.flow(part)) for part in starts.split(1024)])
 
     @torch.no_grad()
     def _all_codes(self, images: ImageSet) -> Tensor:
