@@ -10,7 +10,7 @@ from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import to_uint8
 from lowshotgan.data.inspect import ImageReport
 from lowshotgan.data.inspect import inspect_images as inspect_images
-from lowshotgan.errors import ConfigError, WeightsNotFoundError
+from lowshotgan.errors import ConfigError, RecipeError, WeightsNotFoundError
 from lowshotgan.finetune.recipe import Recipe
 from lowshotgan.finetune.recipes import list_recipes as list_recipes
 from lowshotgan.hub.manifest import WeightsEntry, find_entries, get_entry
@@ -24,7 +24,7 @@ from lowshotgan.train.adaptation import AdaptOptions
 from lowshotgan.train.doctor import doctor as doctor
 from lowshotgan.train.loop import Hook, LoopSettings
 from lowshotgan.train.run import MODEL, is_run
-from lowshotgan.train.source import TrainResult, build_system, read_recipe, train_source
+from lowshotgan.train.source import TrainResult, build_system, finetune_source, read_recipe, train_source
 from lowshotgan.types import PathLike
 
 __all__ = [
@@ -161,8 +161,9 @@ def load(
 
 def finetune(
     model: Any,
-    images: Any,
+    images: Any = None,
     *,
+    pairs: Any = None,
     output_dir: PathLike,
     recipe: str | Recipe = "auto",
     steps: int | None = None,
@@ -185,11 +186,15 @@ def finetune(
     dry_run: bool = False,
     **overrides: Any,
 ) -> Any:
-    """Adapt a pretrained generator to K images.
+    """Adapt a pretrained model to K images, or to K pairs.
+
+    A StyleGAN2 generator is adapted by a recipe; systems that describe their own fine-tuning take ``overrides`` as its
+    settings (``FineTuning`` of their class), and neither ``recipe``, ``proximity`` nor ``extractor``.
 
     Args:
-        model: a StyleGAN2 system with its discriminator, or anything ``load`` takes.
+        model: a system (StyleGAN2 needs its discriminator), or anything ``load`` takes.
         images: folder, zip, list of paths or PIL images, torch Dataset, HF dataset.
+        pairs: instead of ``images``, for systems that learn from pairs.
         output_dir: the run folder; model, log, previews, checkpoints and report go there.
         recipe: "auto", another name of ``list_recipes()``, or a ``Recipe``.
         steps: instead of the recipe's.
@@ -213,7 +218,8 @@ def finetune(
         overrides: settings of the recipe, such as ``lr=0.01`` or ``regularizers__weight=50``.
 
     Returns:
-        A ``FinetuneResult``, or the configuration for a dry run.
+        A ``FinetuneResult`` (a ``TrainResult`` from systems with their own fine-tuning), or the configuration for a dry
+        run.
 
     Raises:
         ImageInputError: for unreadable or missing images, before anything is written.
@@ -222,6 +228,25 @@ def finetune(
         CheckpointError: if ``output_dir`` holds a run with other settings.
         KeyboardInterrupt: after Ctrl-C, when the checkpoint is written.
     """
+    base = model if isinstance(model, System) else load(model)
+    loop = _settings(seed, precision, resume, budget, accumulate)
+    rest: dict[str, Any] = {"device": device, "hooks": callbacks, "progress": progress}
+    rest |= {"tensorboard": tensorboard, "dry_run": dry_run}
+    if base.FineTuning is not None:
+        if recipe != "auto":
+            raise RecipeError(f"{base.system} describes its own fine-tuning; leave out recipe={recipe!r}.")
+        given = {"steps": steps, "batch_size": batch_size, "flip": flip}
+        training = {key: value for key, value in given.items() if value is not None} | overrides
+        reading = {"fit": fit, "background": background} | ({} if k is None else {"k": k, "seed": seed})
+        shots = images if pairs is None else pairs
+        if shots is None or (images is not None and pairs is not None):
+            raise ConfigError("finetune needs examples: pass either images or pairs.")
+        result = finetune_source(
+            base, shots, output_dir=output_dir, training=training, reading=reading, settings=loop, **rest
+        )
+        return _uninterrupted(result)
+    if pairs is not None or images is None:
+        raise ConfigError(f"{base.system} is adapted to images; pass images, not pairs.")
     options = AdaptOptions(
         recipe=recipe,
         steps=steps,
@@ -234,19 +259,13 @@ def finetune(
         extractor=extractor,
         overrides=overrides,
     )
-    base = model if isinstance(model, System) else load(model)
-    settings = _settings(seed, precision, resume, budget, accumulate)
     return adapt(
         base,  # type: ignore[arg-type]
         images,
         output_dir=output_dir,
         options=options,
-        settings=settings,
-        device=device,
-        hooks=callbacks,
-        progress=progress,
-        tensorboard=tensorboard,
-        dry_run=dry_run,
+        settings=loop,
+        **rest,
     )
 
 
@@ -274,7 +293,7 @@ def train(
 
     Args:
         system: an architecture name, or a system; may be left out if the recipe names one.
-        data: images, as for ``finetune``.
+        data: what the system's ``read_data`` takes; images as for ``finetune`` unless it says otherwise.
         output_dir: the run folder.
         recipe_file: TOML with ``[model]``, ``[data]`` and ``[train]``; arguments here win over it.
         budget: wall-clock limit over all resumptions, such as "90m".
@@ -311,7 +330,7 @@ def train(
         data,
         output_dir=output_dir,
         training=training,
-        data=recipe.data if recipe else {},
+        reading=recipe.data if recipe else {},
         settings=_settings(seed, precision, resume, budget, accumulate),
         device=device,
         hooks=callbacks,
@@ -319,6 +338,11 @@ def train(
         tensorboard=tensorboard,
         dry_run=dry_run,
     )
+    return _uninterrupted(result)
+
+
+def _uninterrupted(result: Any) -> Any:
+    """The result of a training, unless it was stopped by Ctrl-C, which goes on to the caller."""
     if isinstance(result, TrainResult) and result.fit.stopped == "interrupted":
         raise KeyboardInterrupt
     return result

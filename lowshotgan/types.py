@@ -83,6 +83,16 @@ class Stateful(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
+class TrainingData(Protocol):
+    """What a system trains on: images, class folders, pairs, recordings."""
+
+    def __len__(self) -> int: ...
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies the data, as plain values: number, content digest, how it is prepared."""
+        ...
+
+
 class Batches(Stateful, Protocol):
     """Endless source of training batches whose position can be saved."""
 

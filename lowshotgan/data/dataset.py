@@ -115,6 +115,10 @@ class ImageSet:
     def __repr__(self) -> str:
         return f"ImageSet({len(self)} images of {self.resolution} px from {self.source.description})"
 
+    def describe(self) -> dict[str, Any]:
+        """What identifies the images, as plain values: number, digest and how they are prepared."""
+        return {"count": len(self), "digest": self.digest, "preprocess": self.preprocess.to_dict()}
+
     @property
     def resolution(self) -> int:
         """Side of the images in pixels."""

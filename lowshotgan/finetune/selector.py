@@ -142,12 +142,9 @@ class Selector:
         del self.snapshots[self.keep :]
         return scores
 
-    @torch.no_grad()
     def samples(self) -> Tensor:
         """``(count, 3, R, R)`` uint8 images of the fixed latents."""
-        device = next(self.generator.parameters()).device
-        parts = [to_uint8(self.generator(z.to(device))).cpu() for z in self.latents.split(self.batch)]
-        return torch.cat(parts)
+        return draw_samples(self.generator, self.latents, batch=self.batch)
 
     def best(self) -> Snapshot:
         """The chosen snapshot (see ``Limits.rank``).
@@ -185,3 +182,10 @@ class Selector:
         self.snapshots = [
             Snapshot(each["step"], Scores(**each["scores"]), each["tensors"]) for each in state["snapshots"]
         ]
+
+
+@torch.no_grad()
+def draw_samples(generator: Any, latents: Tensor, *, batch: int = 32) -> Tensor:
+    """``(N, 3, R, R)`` uint8 images, on the CPU, of ``latents (N, z_dim)``, with the stored noise."""
+    device = next(generator.parameters()).device
+    return torch.cat([to_uint8(generator(part.to(device))).cpu() for part in latents.split(batch)])

@@ -51,7 +51,7 @@ class Full(Trainable):
     kind: ClassVar[str] = "full"
 
     def names(self, generator: Generator) -> Iterable[str]:
-        return [name for name, value in generator.named_parameters() if not _is_unused_noise(name, value)]
+        return _in_use(generator)
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ class FreezeLowres(Trainable):
             f"use a smaller side.",
         )
         free = tuple(f"synthesis.b{side}." for side in generator.synthesis.sides if side > self.side)
-        parameters = generator.named_parameters()
-        return [name for name, value in parameters if name.startswith(free) and not _is_unused_noise(name, value)]
+        return _in_use(generator, free)
 
 
 @dataclass(frozen=True)
@@ -193,8 +192,7 @@ class FisherMask(Trainable):
     def names(self, generator: Generator) -> Iterable[str]:
         sides = generator.synthesis.sides[1:] if self.divisor == 0 else [_side(generator, self.divisor)]
         free = tuple(f"synthesis.b{side}.conv" for side in sides)
-        parameters = generator.named_parameters()
-        return [name for name, value in parameters if name.startswith(free) and not _is_unused_noise(name, value)]
+        return _in_use(generator, free)
 
     def controller(self, context: MaskContext) -> FilterMasks | None:
         return FilterMasks(context, freeze=self.freeze, prune=self.prune, every=self.every, samples=self.samples)
@@ -210,10 +208,16 @@ def _side(generator: Generator, divisor: int) -> int:
     return side
 
 
-TRAINABLES: dict[str, type[Trainable]] = {
-    part.kind: part for part in (Full, FreezeLowres, Affine, AffinePlus, AffineLora, StyleOffset, WOffset, FisherMask)
-}
+def _in_use(generator: Generator, below: tuple[str, ...] = ("",)) -> list[str]:
+    """Names of the parameters below some modules, without strengths of noise that the source does not use."""
+    named = generator.named_parameters()
+    return [name for name, value in named if name.startswith(below) and not _is_unused_noise(name, value)]
 
 
 def _is_unused_noise(name: str, value: torch.Tensor) -> bool:
     return name.endswith("noise_strength") and not bool(value.detach().any())
+
+
+TRAINABLES: dict[str, type[Trainable]] = {
+    part.kind: part for part in (Full, FreezeLowres, Affine, AffinePlus, AffineLora, StyleOffset, WOffset, FisherMask)
+}

@@ -20,13 +20,13 @@ class CodeFlow(nn.Module):
         dim: of a code.
         width: of the hidden layers.
         depth: number of residual layers.
-        steps: Euler steps of the integration.
+        steps: of the integration, by the midpoint method.
     """
 
     scale: Tensor
     frequencies: Tensor
 
-    def __init__(self, dim: int, *, width: int = 384, depth: int = 3, steps: int = 16) -> None:
+    def __init__(self, dim: int, *, width: int = 512, depth: int = 3, steps: int = 12) -> None:
         super().__init__()
         self.steps = steps
         self.first = nn.Linear(dim + 2 * TIME_FREQUENCIES, width)
@@ -40,7 +40,8 @@ class CodeFlow(nn.Module):
         x = noise
         for step in range(self.steps):
             time = torch.full((len(x),), step / self.steps, device=x.device)
-            x = x + self.velocity(x, time) / self.steps
+            middle = x + self.velocity(x, time) / (2 * self.steps)
+            x = x + self.velocity(middle, time + 1 / (2 * self.steps)) / self.steps
         return self.scale[0] + self.scale[1] * x
 
     def velocity(self, x: Tensor, time: Tensor) -> Tensor:
@@ -58,6 +59,15 @@ class CodeFlow(nn.Module):
         codes = (codes - mean) / deviation
         x = torch.lerp(noise, codes, time[:, None])
         return (self.velocity(x, time) - (codes - noise)).square().mean(dim=1)
+
+    def transport_cost(self, codes: Tensor, noise: Tensor) -> Tensor:
+        """``(N, M)`` cost of carrying ``noise (N, dim)``, given the codes' own spread, to ``codes (M, dim)``.
+
+        Half the squared distance, but for what depends on one side only.
+        """
+        mean, deviation = self.scale
+        cost: Tensor = -(noise * deviation) @ (codes - mean).T
+        return cost
 
     def fit_scale(self, codes: Tensor) -> None:
         """Set the mean and standard deviation by which codes ``(N, dim)`` are standardised."""

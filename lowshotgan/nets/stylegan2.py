@@ -80,6 +80,11 @@ class Generator(nn.Module):
         return w[:, None].expand(-1, self.num_ws, -1)
 
 
+def unit_latents(z: Tensor) -> Tensor:
+    """Latents ``(B, z_dim)`` divided by their root mean square."""
+    return z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
 class Mapping(nn.Module):
     """Latent to style: normalise, then fully connected layers with learning rate multiplier 0.01."""
 
@@ -95,7 +100,7 @@ class Mapping(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         x = z.float()
-        x = x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+        x = unit_latents(x)
         for i in range(self.layers):
             x = self.get_submodule(f"fc{i}")(x)
         return x

@@ -9,21 +9,24 @@ import torch
 from torch import nn
 
 from lowshotgan.data.batches import ImageBatches
-from lowshotgan.data.dataset import ImageSet
+from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
 from lowshotgan.hub.push import push_folder
 from lowshotgan.hub.remote import ModelFiles, resolve_model
 from lowshotgan.hub.store import load_strict, read_config, read_tensors, state_digest, write_model_folder
 from lowshotgan.systems.generation import Generation
 from lowshotgan.systems.registry import VERBS, system_class
-from lowshotgan.types import PathLike, Stages
+from lowshotgan.types import PathLike, Stages, TrainingData
 
 
 class System(nn.Module):
     """Base of all systems; ``create_model`` returns one.
 
     A subclass names its ``system`` (the key in the registry), its frozen ``Config`` dataclass and its ``generator`` and
-    ``discriminator``; the first is saved as ``model.safetensors``, the second as ``discriminator.safetensors``.
+    ``discriminator``; the first is saved as ``model.safetensors``, the second as ``discriminator.safetensors``. If it can
+    be trained it names its ``Training`` settings and describes ``stages``; if it is fine-tuned by stages of its own
+    instead of a recipe, also its ``FineTuning`` settings and ``finetune_stages``. Both kinds of settings are frozen
+    dataclasses with at least ``steps`` and ``batch_size``.
 
     Args:
         config: constructor arguments of the networks.
@@ -32,6 +35,8 @@ class System(nn.Module):
 
     system: ClassVar[str]
     Config: ClassVar[type[Any]]
+    Training: ClassVar[type[Any] | None] = None
+    FineTuning: ClassVar[type[Any] | None] = None
     generator: nn.Module
     discriminator: nn.Module | None
 
@@ -54,9 +59,21 @@ class System(nn.Module):
         """The latent that draws a given image; only systems that list the verb ``project`` answer it."""
         raise self.unsupported("project")
 
+    def read_data(self, data: Any, **options: Any) -> TrainingData:
+        """What ``stages`` takes, from what a user gives; a set of images unless the system says otherwise."""
+        return load_images(data, resolution=self.config.resolution, **options)
+
     def stages(self, *args: Any, **options: Any) -> Stages:
-        """Describe the training of the system from a set of images."""
+        """Describe the training of the system from its data, on which ``read_data`` was called."""
         raise self.unsupported("train")
+
+    def read_shots(self, shots: Any, **options: Any) -> TrainingData:
+        """What ``finetune_stages`` takes, from the K examples a user gives; read like training data by default."""
+        return self.read_data(shots, **options)
+
+    def finetune_stages(self, *args: Any, **options: Any) -> Stages:
+        """Describe the fine-tuning of the system to K examples."""
+        raise self.unsupported("finetune")
 
     def batches(self, images: ImageSet, training: Any, *, seed: int, rank: int, world_size: int) -> ImageBatches:
         """This process's endless share of ``images``, by the ``batch_size`` and ``flip`` of ``training``."""

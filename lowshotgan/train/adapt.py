@@ -15,13 +15,12 @@ from lowshotgan.draws import Draws, latents_from_seeds
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.adapted import AdaptedGenerator
 from lowshotgan.finetune.judge import make_judge
-from lowshotgan.finetune.proximity import NEAR
 from lowshotgan.finetune.recipe import Recipe
-from lowshotgan.finetune.selector import Selector, Snapshot
+from lowshotgan.finetune.selector import Selector, Snapshot, draw_samples
 from lowshotgan.messages import tell, warn
 from lowshotgan.metrics.memorization import Memorization, memorization
 from lowshotgan.systems.stylegan2.system import StyleGAN2
-from lowshotgan.train.adaptation import Adaptation, AdaptOptions, draw_samples
+from lowshotgan.train.adaptation import Adaptation, AdaptOptions
 from lowshotgan.train.estimate import Estimate, estimate_stage
 from lowshotgan.train.log import standard_hooks
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
@@ -151,8 +150,8 @@ def _announce(work: Adaptation, estimate: Estimate) -> None:
     """Say what was read, what will be done and how long it takes."""
     tell(work.images.report.summary())
     if work.proximity is not None:
-        distance = "near" if work.proximity < NEAR else "far"
-        tell(f"Distance to {work.base.source_name or work.base.arch}: {work.proximity:.2f} ({distance}; 0.5 to 1).")
+        name = work.base.source_name or work.base.arch
+        tell(f"Distance to {name}: {work.proximity:.2f} ({work.distance}; 0.5 to 1).")
     tell(work.why())
     limit = work.settings.budget
     tell(f"{work.recipe.steps} steps, {estimate}." + (f" Budget: {limit:.0f} s." if limit else ""))

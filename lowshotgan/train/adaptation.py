@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import Any, Literal
 
 from lowshotgan.checks import one_of
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import ImageSet, load_images
-from lowshotgan.data.images import from_uint8, to_uint8
+from lowshotgan.data.images import from_uint8
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.adapted import AdaptedGenerator
@@ -18,6 +15,7 @@ from lowshotgan.finetune.engine import build_stage
 from lowshotgan.finetune.proximity import NEAR, proximity
 from lowshotgan.finetune.recipe import Recipe, fit_to
 from lowshotgan.finetune.recipes import AUTO, get_recipe
+from lowshotgan.finetune.selector import draw_samples
 from lowshotgan.metrics.extractors import Extractor, load_extractor
 from lowshotgan.systems.stylegan2.system import StyleGAN2
 from lowshotgan.train.loop import LoopSettings
@@ -92,6 +90,13 @@ class Adaptation:
     def k(self) -> int:
         return len(self.images)
 
+    @property
+    def distance(self) -> Literal["near", "far"] | None:
+        """The proximity in a word; ``None`` where it was not measured."""
+        if self.proximity is None:
+            return None
+        return "near" if self.proximity < NEAR else "far"
+
     def stage(self) -> tuple[Stage, AdaptedGenerator, AdaptedGenerator]:
         """The stage the loop will run, the live and the averaged generator."""
         batches = ImageBatches(
@@ -137,11 +142,8 @@ class Adaptation:
             return parts
         if self.proximity is None:
             return f"One image: only an offset of the styles is trained. {parts}"
-        side = (
-            "near enough to keep the base's relations"
-            if self.proximity < NEAR
-            else "far, so more of the base may change"
-        )
+        near = self.distance == "near"
+        side = "near enough to keep the base's relations" if near else "far, so more of the base may change"
         return f"{self.k} images whose distance to the base is {self.proximity:.2f}: {side}. {parts}"
 
     def command(self, run: RunFolder) -> str:
@@ -170,10 +172,3 @@ class Adaptation:
         changes |= {"batch": options.batch_size} if options.batch_size is not None else {}
         changes |= {"flip": options.flip} if options.flip is not None else {}
         return fit_to(recipe.override(**changes), k=self.k, world_size=self.machine.world_size)
-
-
-@torch.no_grad()
-def draw_samples(generator: Any, latents: Tensor, *, batch: int = 32) -> Tensor:
-    """``(N, 3, R, R)`` uint8 images, on the CPU, of ``latents (N, z_dim)``, with the stored noise."""
-    device = next(generator.parameters()).device
-    return torch.cat([to_uint8(generator(part.to(device))).cpu() for part in latents.split(batch)])

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from lowshotgan import __version__
 from lowshotgan.draws import latents_from_seeds
-from lowshotgan.finetune.proximity import NEAR
-from lowshotgan.finetune.selector import Selector, Snapshot
+from lowshotgan.finetune.selector import Selector, Snapshot, draw_samples
 from lowshotgan.metrics.memorization import Memorization
 from lowshotgan.systems.stylegan2.system import StyleGAN2
-from lowshotgan.train.adaptation import REPORT_SEEDS, Adaptation, draw_samples
+from lowshotgan.train.adaptation import REPORT_SEEDS, Adaptation
 from lowshotgan.train.estimate import Estimate, peak_memory
 from lowshotgan.train.loop import FitResult
 from lowshotgan.train.report import CopyPair, CurvePoint, FinetuneReport
@@ -100,7 +99,7 @@ def _summary(work: Adaptation, outcome: Outcome) -> dict[str, Any]:
         "command": work.command(outcome.run),
         "input_summary": work.images.report.summary(),
         "proximity": work.proximity,
-        "distance": None if work.proximity is None else "near" if work.proximity < NEAR else "far",
+        "distance": work.distance,
         "steps": done.steps,
         "stopped": done.stopped,
         "chosen_step": outcome.chosen.step,

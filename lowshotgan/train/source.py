@@ -1,13 +1,12 @@
-"""Training a system from scratch on a large image set: resolve, run the loop, save the model."""
+"""Training a system by its own stages, from scratch or to K examples: resolve, run the loop, save the model."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from lowshotgan.checks import parse_duration
-from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.base import System, make_config
 from lowshotgan.systems.registry import ARCHS, system_class
@@ -15,7 +14,7 @@ from lowshotgan.train.log import standard_hooks
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.run import RunFolder, identity
-from lowshotgan.types import PathLike
+from lowshotgan.types import PathLike, Stages, TrainingData
 
 SECTIONS = ("about", "model", "data", "train")
 
@@ -26,7 +25,7 @@ class SourceRecipe:
 
     Attributes:
         model: ``arch`` and overrides of its constructor arguments.
-        data: options of ``load_images`` besides the resolution.
+        data: options of the system's ``read_data``.
         train: fields of the system's ``Training``.
         about: name of the weights it makes, licence, provenance; for the card.
     """
@@ -90,45 +89,62 @@ def build_system(arch: str, overrides: Mapping[str, Any]) -> System:
     return cls(make_config(cls, {**arguments, **overrides}), arch=arch)
 
 
-def make_training(system: System, options: Mapping[str, Any]) -> Any:
-    """The system's typed training settings; raises ``ConfigError`` for unknown or unusable ones."""
-    training = getattr(system, "Training", None)
-    if training is None:
-        raise system.unsupported("train")
-    unknown = sorted(set(options) - {field.name for field in fields(training)})
-    if unknown:
-        known = ", ".join(field.name for field in fields(training))
-        raise ConfigError(f"{system.system}: unknown training setting {', '.join(unknown)}; known are {known}.")
-    return training(**options)
-
-
 def train_source(
     system: System,
-    images: Any,
+    data: Any,
     *,
     output_dir: PathLike,
     training: Mapping[str, Any] | None = None,
-    data: Mapping[str, Any] | None = None,
+    reading: Mapping[str, Any] | None = None,
     settings: LoopSettings | None = None,
+    **options: Any,
+) -> TrainResult | dict[str, Any]:
+    """Train ``system`` on ``data``, read with the options ``reading``; see ``api.train``."""
+    schedule = _make_settings(system, system.Training, "train", training or {})
+    found = system.read_data(data, **(reading or {}))
+    return _run(system, system.stages, found, schedule, output_dir, settings or LoopSettings(), "training", **options)
+
+
+def finetune_source(
+    system: System,
+    shots: Any,
+    *,
+    output_dir: PathLike,
+    training: Mapping[str, Any] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    settings: LoopSettings | None = None,
+    **options: Any,
+) -> TrainResult | dict[str, Any]:
+    """Fine-tune ``system`` to ``shots`` by the stages it describes itself; see ``api.finetune``."""
+    schedule = _make_settings(system, system.FineTuning, "finetune", training or {})
+    found = system.read_shots(shots, **(reading or {}))
+    stages = system.finetune_stages
+    return _run(system, stages, found, schedule, output_dir, settings or LoopSettings(), "finetuning", **options)
+
+
+def _run(
+    system: System,
+    describe: Callable[..., Stages],
+    data: TrainingData,
+    training: Any,
+    output_dir: PathLike,
+    settings: LoopSettings,
+    kind: str,
+    *,
     device: str | None = None,
     hooks: Sequence[Hook] = (),
     progress: bool = True,
     tensorboard: bool = False,
     dry_run: bool = False,
 ) -> TrainResult | dict[str, Any]:
-    """Train ``system`` on ``images``; see ``api.train``."""
-    run = RunFolder(output_dir)
-    settings = settings or LoopSettings()
-    machine = Machine(device)
-    options = make_training(system, training or {})
-    image_set = load_images(images, resolution=system.config.resolution, **(data or {}))
-    config = resolved_config(system, image_set, options, settings)
+    run, machine = RunFolder(output_dir), Machine(device)
+    config = resolved_config(system, data, training, settings)
     if dry_run:
         return config
     system.to(machine.device)
     if machine.is_main:
         run.begin(config)
-    stages = system.stages(image_set, options, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
+    stages = describe(data, training, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
     standard = standard_hooks(run.path, budget=settings.budget, progress=progress, tensorboard=tensorboard)
     unlimited = {key: value for key, value in config.items() if key not in ("budget", "steps")}
     result = fit(
@@ -139,11 +155,11 @@ def train_source(
         hooks=[*standard, *hooks],
     )
     system.eval()
-    system.details["training"] = {
+    system.details[kind] = {
         "steps": result.steps,
-        "batch_size": options.batch_size,
+        "batch_size": training.batch_size,
         "seconds": round(result.seconds),
-        "images": len(image_set),
+        "images": len(data),
         "device": machine.device.type,
     }
     if machine.is_main:
@@ -152,12 +168,24 @@ def train_source(
     return TrainResult(system, run.path, result)
 
 
-def resolved_config(system: System, images: ImageSet, training: Any, settings: LoopSettings) -> dict[str, Any]:
+def _make_settings(system: System, kind: type[Any] | None, verb: str, options: Mapping[str, Any]) -> Any:
+    if kind is None:
+        raise system.unsupported(verb)
+    known = [field.name for field in fields(kind)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ConfigError(
+            f"{system.system}: unknown {verb} setting {', '.join(unknown)}; known are {', '.join(known)}."
+        )
+    return kind(**options)
+
+
+def resolved_config(system: System, data: TrainingData, training: Any, settings: LoopSettings) -> dict[str, Any]:
     """Everything the run depends on, as plain values. ``steps`` and ``budget`` may change between resumptions."""
     schedule = asdict(training)
     return {
         "model": system.describe(),
-        "data": {"count": len(images), "digest": images.digest, "preprocess": images.preprocess.to_dict()},
+        "data": data.describe(),
         "steps": schedule.pop("steps", None),
         "train": schedule,
         "seed": settings.seed,

@@ -5,6 +5,7 @@ discriminator -> discriminator_r1 (every 16th step) -> generator -> generator_pa
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from lowshotgan.nets.stylegan2 import Discriminator, Generator, Noise
 from lowshotgan.systems.stylegan2.config import SourceTraining
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
+Network = TypeVar("Network", bound=nn.Module)
 PATH_EVERY = 4
 ADA_SPEED = 500.0
 """Thousands of images in which the augmentation can rise from 0 to 1, from scratch."""
@@ -156,7 +158,7 @@ def mix_styles(ws: Tensor, other: Tensor, *, mixed: Tensor, cut: Tensor) -> Tens
     return torch.where(swapped & mixed[:, None, None], other, ws)
 
 
-def average_of(network: Generator) -> Generator:
+def average_of(network: Network) -> Network:
     """A frozen copy that will hold the moving average."""
     return copy.deepcopy(network).eval().requires_grad_(False)
 

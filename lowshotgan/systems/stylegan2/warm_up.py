@@ -8,13 +8,13 @@
 A GAN trained from scratch spends most of a small budget on learning to draw at all. Here the synthesis network first
 learns to redraw images from codes that need no learning, their principal components (as Bojanowski et al., "Optimizing
 the Latent Space of Generative Networks", ICML 2018, start theirs), and the discriminator's trunk learns to read the codes
-off the images. A small flow (Lipman et al., ICLR 2023) then learns how the codes are distributed, and the mapping network
-learns to do in one step what the flow does in many. Adversarial training so starts from soft but whole and varied images
-and from useful features.
+off the images. A small flow (Lipman et al., ICLR 2023) then learns how the codes are distributed, from noise and codes
+that optimal transport has paired, and the mapping network learns to do in one step what the flow does in many.
+Adversarial training so starts from soft but whole and varied images and from useful features.
 """
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -22,25 +22,25 @@ from torch import Tensor, nn
 
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.images import from_uint8
+from lowshotgan.losses.transport import transport_partners
 from lowshotgan.nets.code_flow import CodeFlow
 from lowshotgan.nets.feature_heads import FeatureHeads
-from lowshotgan.nets.stylegan2 import Discriminator, Generator
+from lowshotgan.nets.stylegan2 import Discriminator, Generator, unit_latents
 from lowshotgan.systems.stylegan2.config import SourceTraining
 from lowshotgan.systems.stylegan2.principal_codes import PrincipalCodes
+from lowshotgan.systems.stylegan2.stages import average_of
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 CODE_NOISE = 0.05
 """Standard deviation of the noise on codes, whose own is near 1: neighbouring codes draw similar images."""
-JUDGE_STEPS, FLOW_STEPS, PRIOR_STEPS = 1500, 6000, 16_000
+JUDGE_STEPS, FLOW_STEPS, PRIOR_STEPS = 1500, 6000, 40_000
 """Each at most; short warm-ups take as many steps for the judge, and four times as many for flow and prior."""
-FLOW_BATCH, PRIOR_BATCH = 256, 512
+FLOW_BATCH, PRIOR_BATCH = 512, 512
 PAIRS = 200_000
 """At most this many latents are sent through the flow to teach the mapping network."""
 FLOW_LR = 1e-3
 PRIOR_LR = 0.3
 """The mapping network's weights are stored a hundred times larger than they act, so its steps must be large too."""
-
-Redrawing = Callable[[Tensor], Tensor]
 
 
 class WarmUp:
@@ -69,6 +69,7 @@ class WarmUp:
     ) -> None:
         self.generator, self.averaged, self.discriminator = generator, averaged, discriminator
         self.heads, self.training, self.seed = heads, training, seed
+        self.weights = {"reconstruction": 1.0, "perceptual": training.feature_weight}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.codes = PrincipalCodes(images)
@@ -92,7 +93,7 @@ class WarmUp:
                     "warm_up",
                     "decoder",
                     self.redrawing_terms,
-                    {"reconstruction": 1.0, "perceptual": self.training.feature_weight},
+                    self.weights,
                 )
             ],
             modules=self._modules(),
@@ -108,8 +109,7 @@ class WarmUp:
     def redraw(self, images: Tensor) -> Tensor:
         """How far the generator is from redrawing images: ``(B, 3, R, R)`` in [-1, 1] to ``(B,)``."""
         distances = self._distances(self.codes(images), images)
-        weight = {"reconstruction": 1.0, "perceptual": self.training.feature_weight}
-        return torch.stack([weight[name] * value for name, value in distances.items()]).sum(dim=0)
+        return torch.stack([self.weights[name] * value for name, value in distances.items()]).sum(dim=0)
 
     def _distances(self, codes: Tensor, images: Tensor) -> dict[str, Tensor]:
         drawn = self.generator.synthesis(self.generator.broadcast(self.embed(codes)), noise="none")
@@ -139,17 +139,18 @@ class WarmUp:
 
     def flow_stage(self, images: ImageSet, batches: Batches) -> Stage:
         """Train the flow on the codes of all images."""
-        codes, flow, averaged = self._all_codes(images), self.flow, copy.deepcopy(self.flow).requires_grad_(False)
+        codes, flow = self._all_codes(images), self.flow
         flow.fit_scale(codes)
+        self.flow = averaged = average_of(flow)
 
         def terms(batch: Batch) -> Mapping[str, Tensor]:
             wanted = codes[batch.draws.integers(len(codes), FLOW_BATCH)]
             wanted = wanted + CODE_NOISE * batch.draws.normal(*wanted.shape)
-            noise, time = batch.draws.normal(*wanted.shape), batch.draws.uniform(len(wanted))
-            return {"velocity": flow.velocity_error(wanted, noise, time)}
+            noise = self._starts(batch.draws.normal(len(wanted), self.generator.z_dim))
+            cost = flow.transport_cost(wanted, noise)
+            wanted = wanted[transport_partners(cost, batch.draws.uniform(len(wanted)))]
+            return {"velocity": flow.velocity_error(wanted, noise, batch.draws.uniform(len(wanted)))}
 
-        averaged.load_state_dict(flow.state_dict())
-        self.flow = averaged
         return Stage(
             name="flow",
             steps=min(FLOW_STEPS, 4 * self.training.warm_up_steps),
@@ -165,9 +166,10 @@ class WarmUp:
         """Fit the mapping network to what the trained flow makes of z, on pairs that are made once."""
         mapping = self.generator.mapping
         steps = min(PRIOR_STEPS, 4 * self.training.warm_up_steps)
-        latents, styles = self._pairs(min(PAIRS, steps * PRIOR_BATCH))
+        pairs = cache(lambda: self._pairs(min(PAIRS, steps * PRIOR_BATCH)))  # none for a run that is past this stage
 
         def terms(batch: Batch) -> Mapping[str, Tensor]:
+            latents, styles = pairs()
             chosen = batch.draws.integers(len(latents), PRIOR_BATCH)
             found, wanted = mapping(latents[chosen]), styles[chosen]
             mapping.track(found.detach().mean(dim=0, keepdim=True))
@@ -189,10 +191,15 @@ class WarmUp:
     def _pairs(self, count: int) -> tuple[Tensor, Tensor]:
         """``count`` latents z and the styles that the flow makes of them."""
         stream = torch.Generator().manual_seed(self.seed)
-        latents = torch.randn(count, self.generator.z_dim, generator=stream).to(self.embed.weight.device)
-        unit = latents * (latents.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-        starts = F.pad(unit, (0, max(0, self.codes.dim - unit.shape[1])))[:, : self.codes.dim]
-        return latents, torch.cat([self.embed(self.flow(part)) for part in starts.split(1024)])
+        device = self.embed.weight.device
+        latents = torch.randn(count, self.generator.z_dim, generator=stream).to(device)
+        with torch.autocast(device.type, enabled=False):
+            return latents, torch.cat([self.embed(self.flow(part)) for part in self._starts(latents).split(1024)])
+
+    def _starts(self, latents: Tensor) -> Tensor:
+        """Where the flow starts from for latents ``(B, z_dim)``: their first coordinates, or all and zeros."""
+        unit = unit_latents(latents)
+        return F.pad(unit, (0, max(0, self.codes.dim - unit.shape[1])))[:, : self.codes.dim]
 
     @torch.no_grad()
     def _all_codes(self, images: ImageSet) -> Tensor:
