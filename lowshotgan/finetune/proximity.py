@@ -1,66 +1,35 @@
-"""How far the target images are from the source model, as the source's own discriminator sees it."""
+"""How far the target images are from the source model, in units of the source's own variety."""
 
 import torch
 from torch import Tensor
 
 from lowshotgan.finetune.parts import need
-from lowshotgan.nets.stylegan2 import Discriminator
+from lowshotgan.metrics.perceptual import Maps, pairwise_perceptual, perceptual_vectors
 
-NEAR = 0.9
-"""Below this balanced accuracy the target counts as near."""
+NEAR = 2.3
+"""Below this the target counts as near."""
 
 
 @torch.no_grad()
-def proximity(discriminator: Discriminator, images: Tensor, source_images: Tensor, *, ridge: float = 0.1) -> float:
-    """Balanced accuracy of a ridge classifier, leave-one-out, that tells target from source images.
-
-    Each image is seen alone, so that the minibatch deviation carries nothing about its neighbours.
+def proximity(maps: Maps, images: Tensor, source_images: Tensor) -> float:
+    """Mean perceptual distance of target to source images, divided by that among source images.
 
     Args:
-        discriminator: of the source model; its last features are used.
-        images: ``(K, 3, R, R)`` target images in [-1, 1]; K >= 2.
-        source_images: ``(N, 3, R, R)`` images of the source generator; about 500.
-        ridge: strength of the penalty, as a share of the number of images.
+        maps: of a frozen feature network (``Extractor.maps``).
+        images: ``(K, 3, R, R)`` uint8 target images.
+        source_images: ``(N, 3, R, R)`` uint8 images of the source generator; a few hundred.
 
     Returns:
-        0.5 if the two cannot be told apart (near), up to 1.0 (far).
+        About 1 if the target could be the source's own; larger the farther it is.
 
     Raises:
-        RecipeError: if there are fewer than two images on either side.
+        RecipeError: if there is no target image, or fewer than two of the source.
     """
     need(
-        len(images) >= 2 and len(source_images) >= 2,
-        f"proximity needs two images on each side, got {len(images)} and {len(source_images)}.",
+        len(images) >= 1 and len(source_images) >= 2,
+        f"proximity needs a target image and two source images, got {len(images)} and {len(source_images)}.",
     )
-    features = torch.cat([_features(discriminator, images), _features(discriminator, source_images)])
-    return balanced_accuracy(features, targets=len(images), ridge=ridge)
-
-
-def balanced_accuracy(features: Tensor, *, targets: int, ridge: float = 0.1) -> float:
-    """Leave-one-out balanced accuracy of a ridge classifier whose two classes weigh the same.
-
-    Args:
-        features: ``(N, C)``, the targets first.
-        targets: how many rows are targets.
-        ridge: strength of the penalty, as a share of N.
-    """
-    count = len(features)
-    x = features.double()
-    spread = x.std(dim=0)
-    x = (x - x.mean(dim=0)) / spread.clamp(min=1e-6 * float(spread.max()) + 1e-12)
-    x = torch.cat([x, torch.ones(count, 1, dtype=x.dtype, device=x.device)], dim=1)
-    sign = torch.ones(count, dtype=x.dtype, device=x.device)
-    sign[targets:] = -1.0
-    weight = torch.full_like(sign, count / (2 * (count - targets)))
-    weight[:targets] = count / (2 * targets)
-    gram = x.T @ (weight[:, None] * x) + ridge * count * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-    hat = x @ torch.linalg.solve(gram, x.T * weight)  # (N, N)
-    own = hat.diagonal()
-    left_out = (hat @ sign - own * sign) / (1 - own)  # prediction without the image itself
-    right = (left_out * sign > 0).double()
-    return float((right[:targets].mean() + right[targets:].mean()) / 2)
-
-
-def _features(discriminator: Discriminator, images: Tensor) -> Tensor:
-    seen = [discriminator(image[None], return_features=True)[1]["b4.fc"] for image in images]
-    return torch.cat(seen).flatten(1)
+    source = perceptual_vectors(maps, source_images)
+    among = pairwise_perceptual(source, source).sum() / (len(source) * (len(source) - 1))
+    across = pairwise_perceptual(perceptual_vectors(maps, images), source).mean()
+    return float(across / among.clamp(min=1e-8))

@@ -11,7 +11,6 @@ from lowshotgan.finetune.augment import Ada, DiffAugment
 from lowshotgan.finetune.heads import FreezeD, LinearProbe, PatchHead
 from lowshotgan.finetune.latents import Anchors, Gaussian, Truncated
 from lowshotgan.finetune.parts import need
-from lowshotgan.finetune.proximity import NEAR
 from lowshotgan.finetune.recipe import Recipe, with_steps
 from lowshotgan.finetune.regularizers import Contrast, Ewc, Relation
 from lowshotgan.finetune.trainables import AffineLora, AffinePlus, FisherMask, Full, StyleOffset, WOffset
@@ -150,29 +149,29 @@ def list_recipes(k: int | None = None) -> list[str]:
     return [AUTO, *fit]
 
 
-def get_recipe(name: str, *, k: int, proximity: float | None = None, steps: int | None = None) -> Recipe:
+def get_recipe(name: str, *, k: int, far: bool = False, steps: int | None = None) -> Recipe:
     """The recipe of a name.
 
     Args:
         name: one of ``list_recipes()``.
         k: number of target images.
-        proximity: what ``proximity()`` measured; used by ``auto``.
+        far: whether the target is far from the source (``finetune.proximity``); used by ``auto``.
         steps: instead of the recipe's.
 
     Raises:
         ConfigError: for an unknown name.
     """
     if one_of("recipe", name, list_recipes()) == AUTO:
-        return resolve_auto(k, proximity, steps)
+        return resolve_auto(k, far=far, steps=steps)
     return with_steps(RECIPES[name], steps)
 
 
-def resolve_auto(k: int, proximity: float | None = None, steps: int | None = None) -> Recipe:
+def resolve_auto(k: int, *, far: bool = False, steps: int | None = None) -> Recipe:
     """The recipe ``auto`` stands for.
 
     Args:
         k: number of target images.
-        proximity: what ``proximity()`` measured, 0.5 (near) to 1 (far); ``None`` counts as near.
+        far: whether the target is far from the source.
         steps: instead of the recipe's.
 
     Raises:
@@ -184,5 +183,4 @@ def resolve_auto(k: int, proximity: float | None = None, steps: int | None = Non
     if k > FEW:
         many = AUTO_MANY if k < MANY else dataclasses.replace(AUTO_MANY, augment=Ada())
         return with_steps(many, steps)
-    near = proximity is None or proximity < NEAR
-    return with_steps(AUTO_NEAR if near else AUTO_FAR, steps)
+    return with_steps(AUTO_FAR if far else AUTO_NEAR, steps)

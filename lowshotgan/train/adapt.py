@@ -47,7 +47,7 @@ class FinetuneResult:
     Attributes:
         model: the adapted model at the chosen snapshot; ``model.blend(t)`` moves it towards its base.
         recipe: what was run, with every setting resolved.
-        proximity: how easily the target is told from the source, 0.5 (near) to 1 (far); ``None`` for one image.
+        proximity: how far the target is from the source; about 1 for the source's own images, larger the farther.
         history: scores by step.
         snapshots: the kept ones, best first; ``at(step)`` gives their models.
         memorization: what the final model copies of the K images.
@@ -151,7 +151,9 @@ def _announce(work: Adaptation, estimate: Estimate) -> None:
     tell(work.images.report.summary())
     if work.proximity is not None:
         name = work.base.source_name or work.base.arch
-        tell(f"Distance to {name}: {work.proximity:.2f} ({work.distance}; 0.5 to 1).")
+        tell(
+            f"Distance to {name}: {work.proximity:.2f} ({work.distance}; 1 is as far as its own images are from each other)."
+        )
     tell(work.why())
     limit = work.settings.budget
     tell(f"{work.recipe.steps} steps, {estimate}." + (f" Budget: {limit:.0f} s." if limit else ""))

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from lowshotgan.checks import one_of
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import ImageSet, load_images
-from lowshotgan.data.images import from_uint8
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.adapted import AdaptedGenerator
@@ -92,7 +91,9 @@ class Adaptation:
 
     @property
     def distance(self) -> Literal["near", "far"] | None:
-        """The proximity in a word; ``None`` where it was not measured."""
+        """The proximity in a word, or what the user said; ``None`` where neither is known."""
+        if self.options.proximity is not None:
+            return "near" if self.options.proximity == "near" else "far"
         if self.proximity is None:
             return None
         return "near" if self.proximity < NEAR else "far"
@@ -140,11 +141,11 @@ class Adaptation:
         parts = self.recipe.explain()
         if self.recipe.name != AUTO:
             return parts
-        if self.proximity is None:
+        if self.k == 1:
             return f"One image: only an offset of the styles is trained. {parts}"
-        near = self.distance == "near"
-        side = "near enough to keep the base's relations" if near else "far, so more of the base may change"
-        return f"{self.k} images whose distance to the base is {self.proximity:.2f}: {side}. {parts}"
+        far = self.distance == "far"
+        side = "far from the base, so more of it may change" if far else "near enough to keep the base's relations"
+        return f"{self.k} images, {side}. {parts}"
 
     def command(self, run: RunFolder) -> str:
         """The command line that runs this again; settings of the recipe that were overridden are in ``config.json``."""
@@ -153,21 +154,16 @@ class Adaptation:
         return " ".join([*words, "--recipe", self.recipe.name, "--seed", str(self.settings.seed)])
 
     def _measure_proximity(self) -> float | None:
-        if self.options.proximity is not None:
-            return 0.5 if self.options.proximity == "near" else 1.0
-        if self.k < 2 or self.base.discriminator is None:
+        if not self.extractor.has_maps:
             return None
         latents = latents_from_seeds(list(range(PROBE_SAMPLES)), self.base.generator.z_dim)
-        samples = from_uint8(draw_samples(self.base.generator, latents))
-        shown = from_uint8(self.pixels)
-        device = self.machine.device
-        return proximity(self.base.discriminator, shown.to(device), samples.to(device))
+        return proximity(self.extractor.maps, self.pixels, draw_samples(self.base.generator, latents))
 
     def _resolve(self) -> Recipe:
         options = self.options
         recipe = options.recipe
         if isinstance(recipe, str):
-            recipe = get_recipe(recipe, k=self.k, proximity=self.proximity, steps=options.steps)
+            recipe = get_recipe(recipe, k=self.k, far=self.distance == "far", steps=options.steps)
         changes = dict(options.overrides)
         changes |= {"batch": options.batch_size} if options.batch_size is not None else {}
         changes |= {"flip": options.flip} if options.flip is not None else {}

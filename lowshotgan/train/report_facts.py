@@ -63,7 +63,7 @@ class FinetuneReport:
 
     * ``base`` (its name), ``images`` (where the K images came from), ``k``, ``input_summary`` (text);
     * ``recipe`` (its name), ``recipe_explained`` (text), ``settings`` (the whole recipe);
-    * ``proximity`` (0.5 to 1), ``distance`` ("near" or "far");
+    * ``proximity`` (1 and more), ``distance`` ("near" or "far");
     * ``steps``, ``seconds``, ``seconds_predicted``, ``peak_memory_mb`` (MiB), ``delta_bytes``;
     * ``limits``: ``{"min_diversity", "max_memorization"}`` that a snapshot had to keep;
     * ``memorization`` (rate of the final model), ``memorization_samples`` (how many were looked at);

@@ -22,8 +22,8 @@ from lowshotgan.types import Batch, Stage
 
 ADAPTING = {name: recipe for name, recipe in RECIPES.items() if not recipe.scratch} | {
     "auto_one": resolve_auto(1),
-    "auto_near": resolve_auto(10, 0.6),
-    "auto_far": resolve_auto(10, 1.0),
+    "auto_near": resolve_auto(10),
+    "auto_far": resolve_auto(10, far=True),
     "auto_many": resolve_auto(30),
 }
 
@@ -79,7 +79,7 @@ def test_any_number_of_images_and_any_batch(
     k: int, batch: int, small: tuple[Generator, Discriminator], step: Callable, batches: type
 ) -> None:
     images = torch.rand(k, 3, 8, 8) * 2 - 1
-    recipe = fit_to(resolve_auto(k, 0.6).override(batch=batch), k=k)
+    recipe = fit_to(resolve_auto(k).override(batch=batch), k=k)
     stage, live, _ = build_stage(*small, batches(images, batch), recipe, steps=2)
     step(stage, 2)
     assert all(value.isfinite().all() for value in live.delta().values())
@@ -88,7 +88,7 @@ def test_any_number_of_images_and_any_batch(
 def test_two_processes_together_make_the_gradients_of_one(
     generator: Generator, discriminator: Discriminator, images: Tensor, batches: type
 ) -> None:
-    recipe = fit_to(resolve_auto(10, 0.6).override(batch=8, augment="fixed(0.5)"), k=10)
+    recipe = fit_to(resolve_auto(10).override(batch=8, augment="fixed(0.5)"), k=10)
     recipe = recipe.override(path_weight=2.0, latents__every=2)
 
     def gradients(world_size: int, rank: int, at: int) -> list[dict[str, Tensor]]:
@@ -129,7 +129,7 @@ def test_r1_is_taken_at_the_unaugmented_image(
 
 
 def test_schedule(generator: Generator, discriminator: Discriminator, images: Tensor, batches: type) -> None:
-    recipe = fit_to(resolve_auto(10, 0.6), k=10)
+    recipe = fit_to(resolve_auto(10), k=10)
     stage, live, _ = build_stage(generator, discriminator, batches(images, 4), recipe)
     phases = {phase.name: phase for phase in stage.phases}
     assert phases["generator"].start == phases["discriminator"].start == phases["discriminator_warm_up"].stop == 50

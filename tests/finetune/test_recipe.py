@@ -4,19 +4,21 @@ import json
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from lowshotgan.data.synthetic import faces
 from lowshotgan.errors import ConfigError, RecipeError
 from lowshotgan.finetune.augment import Ada, NoAugment
 from lowshotgan.finetune.heads import FreezeD, LinearProbe, PatchHead
 from lowshotgan.finetune.latents import Anchors
-from lowshotgan.finetune.proximity import balanced_accuracy, proximity
+from lowshotgan.finetune.proximity import proximity
 from lowshotgan.finetune.recipe import Recipe, fit_to, with_steps
 from lowshotgan.finetune.recipes import RECIPES, get_recipe, list_recipes, resolve_auto
 from lowshotgan.finetune.regularizers import Contrast, Ewc, Relation
 from lowshotgan.finetune.trainables import Affine, FisherMask, Full, StyleOffset, WOffset
-from lowshotgan.nets.stylegan2 import Discriminator
+from lowshotgan.metrics.perceptual import perceptual_distance
 
-ALL = [*RECIPES.values(), *(resolve_auto(k, near) for k in (1, 2, 10, 30, 200) for near in (0.6, 1.0))]
+ALL = [*RECIPES.values(), *(resolve_auto(k, far=far) for k in (1, 2, 10, 30, 200) for far in (False, True))]
 
 
 @pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: recipe.name)
@@ -38,19 +40,18 @@ def test_list_recipes() -> None:
 
 def test_auto_follows_count_and_proximity() -> None:
     assert isinstance(resolve_auto(1).head, LinearProbe)
-    near, far = resolve_auto(10, 0.7), resolve_auto(10, 0.99)
+    near, far = resolve_auto(10), resolve_auto(10, far=True)
     assert [part.kind for part in near.trainable] == ["w_offset", "style_offset"]
     assert [part.kind for part in far.trainable] == ["full"]
-    assert resolve_auto(10, None) == near
     assert resolve_auto(30).regularizers == ()
     assert resolve_auto(200).augment != resolve_auto(30).augment
-    assert resolve_auto(10, 0.7, steps=40).steps == 40
+    assert resolve_auto(10, steps=40).steps == 40
     with pytest.raises(RecipeError, match="at least one image"):
         resolve_auto(0)
 
 
 def test_override_settings_and_parts() -> None:
-    recipe = resolve_auto(10, 0.7)
+    recipe = resolve_auto(10)
     changed = recipe.override(
         lr=0.01,
         augment="ada(target=0.5)",
@@ -98,7 +99,7 @@ def test_override_settings_and_parts() -> None:
 )
 def test_unfit_changes_are_refused_by_name(changes: dict[str, object], says: str) -> None:
     with pytest.raises(RecipeError, match=says):
-        resolve_auto(10, 0.7).override(**changes)
+        resolve_auto(10).override(**changes)
 
 
 def test_wrong_objects_in_slots_are_refused() -> None:
@@ -132,29 +133,28 @@ def test_with_steps_shortens_the_warm_up() -> None:
         with_steps(RECIPES["rick"], 0)
 
 
-def test_balanced_accuracy_against_a_slow_loop() -> None:
+def test_proximity_is_the_ratio_of_two_mean_distances() -> None:
     torch.manual_seed(0)
-    features = torch.randn(30, 4, dtype=torch.float64)
-    features[:6] += 0.8
-    weight = torch.cat([torch.full((6,), 30 / 12), torch.full((24,), 30 / 48)]).double()
-    sign = torch.cat([torch.ones(6), -torch.ones(24)]).double()
-    x = (features - features.mean(0)) / features.std(0)
-    x = torch.cat([x, torch.ones(30, 1)], dim=1)
-    right = []
-    for left_out in range(30):
-        keep = torch.arange(30) != left_out
-        gram = (weight[keep, None] * x[keep]).T @ x[keep] + 0.1 * 30 * torch.eye(5)
-        answer = torch.linalg.solve(gram, x[keep].T @ (weight[keep] * sign[keep]))
-        right.append(float(x[left_out] @ answer * sign[left_out] > 0))
-    expected = (sum(right[:6]) / 6 + sum(right[6:]) / 24) / 2
-    assert balanced_accuracy(features, targets=6) == pytest.approx(expected)
+    source, target = torch.randint(0, 256, (2, 6, 3, 16, 16), dtype=torch.uint8)
+    across = torch.stack(
+        [perceptual_distance(pooled_maps, target[i : i + 1].expand_as(source), source) for i in range(6)]
+    )
+    among = torch.stack(
+        [perceptual_distance(pooled_maps, source[i : i + 1].expand_as(source), source) for i in range(6)]
+    )
+    expected = float(across.mean() / (among.sum() / 30))
+    assert proximity(pooled_maps, target, source) == pytest.approx(expected, rel=1e-4)
 
 
-def test_proximity_tells_near_from_far(discriminator: Discriminator) -> None:
-    torch.manual_seed(0)
-    source = torch.rand(60, 3, 16, 16) * 2 - 1
-    same, other = torch.rand(8, 3, 16, 16) * 2 - 1, torch.rand(8, 3, 1, 1).expand(8, 3, 16, 16)
-    near, far = proximity(discriminator, same, source), proximity(discriminator, other, source)
-    assert near < 0.8 < far
-    with pytest.raises(RecipeError, match="two images"):
-        proximity(discriminator, same[:1], source)
+def test_proximity_tells_near_from_far() -> None:
+    source = faces(40, style="flat", resolution=32, seed=0)
+    same, other = faces(8, style="flat", resolution=32, seed=1), 255 - faces(8, style="flat", resolution=32, seed=2)
+    near, far = proximity(pooled_maps, same, source), proximity(pooled_maps, other, source)
+    assert 0.8 < near < 1.2 < 1.5 < far
+    with pytest.raises(RecipeError, match="two source images"):
+        proximity(pooled_maps, same, source[:1])
+
+
+def pooled_maps(images: torch.Tensor) -> list[torch.Tensor]:
+    x = images.float() / 255
+    return [torch.cat([F.avg_pool2d(x, 4), torch.ones(len(x), 1, *[side // 4 for side in x.shape[2:]])], dim=1)]
