@@ -6,7 +6,7 @@ from torch import Tensor
 from lowshotgan.finetune.parts import need
 from lowshotgan.metrics.perceptual import Maps, pairwise_perceptual, perceptual_vectors
 
-NEAR = 2.3
+NEAR = 2.0
 """Below this the target counts as near."""
 
 
