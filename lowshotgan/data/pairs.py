@@ -153,7 +153,9 @@ def _open(pairs: Any) -> tuple[Source | None, Source, Any]:
     if isinstance(pairs, Mapping):
         unknown = sorted(set(pairs) - set(KEYS))
         if unknown or "target" not in pairs:
-            raise ConfigError(f"pairs as a mapping have the keys {', '.join(KEYS)}, 'target' at least; got {list(pairs)}.")
+            raise ConfigError(
+                f"pairs as a mapping have the keys {', '.join(KEYS)}, 'target' at least; got {list(pairs)}."
+            )
         target = open_source(pairs["target"])
         if pairs.get("source") is None:
             return None, target, pairs.get("images")
@@ -192,7 +194,10 @@ def _match(source: Source, target: Source) -> tuple[Source, Source]:
     """The two collections in one order: by name without ending for files, by position for lists."""
     if _named(source) and _named(target):
         ours, theirs = _by_stem(source), _by_stem(target)
-        for side, missing in (("source", sorted(set(theirs) - set(ours))), ("target", sorted(set(ours) - set(theirs)))):
+        for side, missing in (
+            ("source", sorted(set(theirs) - set(ours))),
+            ("target", sorted(set(ours) - set(theirs))),
+        ):
             if missing:
                 where = source if side == "source" else target
                 more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""

@@ -90,7 +90,7 @@ class ContentDiscriminator(nn.Module):
     def __init__(self, cut: int, *, width_base: int = 4096, width_max: int = 512) -> None:
         super().__init__()
         widths = channels_at(width_base, width_max)
-        sides = [side for side in reversed(_sides(8, cut))]
+        sides = reversed(_sides(8, cut))
         down = [ContentBlock(widths(side), widths(side // 2), halve=True) for side in sides]
         self.blocks = nn.Sequential(*down, ContentBlock(widths(4), widths(4), halve=False))
         self.to_logit = spectral_norm(nn.Linear(widths(4), 1))

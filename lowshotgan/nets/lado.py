@@ -1,7 +1,7 @@
 """Networks of LaDo (Kao et al., "Learning Low-Shot Generative Networks for Cross-Domain Data", ICPR 2020).
 
-    image (B, 3, 64, 64) -> Encoder -> Codes(mean, log_variance)                 one for content, one per appearance
-    content (B, 128), appearance (B, 64) -> Generator -> (B, 3, 64, 64) in [-1, 1]
+image (B, 3, 64, 64) -> Encoder -> Codes(mean, log_variance)                 one for content, one per appearance
+content (B, 128), appearance (B, 64) -> Generator -> (B, 3, 64, 64) in [-1, 1]
 """
 
 from typing import NamedTuple

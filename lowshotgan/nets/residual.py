@@ -26,7 +26,9 @@ class ResidualDiscriminator(nn.Module):
     def __init__(self, widths: Sequence[int], *, flat: int = 2, channels: int = 3, spectral: bool = True) -> None:
         super().__init__()
         before = (channels, *widths[:-1])
-        down = [Down(i, o, first=n == 0, spectral=spectral) for n, (i, o) in enumerate(zip(before, widths, strict=True))]
+        down = [
+            Down(i, o, first=n == 0, spectral=spectral) for n, (i, o) in enumerate(zip(before, widths, strict=True))
+        ]
         refine = [Refine(widths[-1], spectral=spectral) for _ in range(flat)]
         self.blocks = nn.ModuleList([*down, *refine])
         self.to_logit = _maybe(nn.Linear(widths[-1], 1), spectral)
@@ -61,7 +63,8 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         main = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
-        return F.avg_pool2d(main, 2) + self.skip(F.avg_pool2d(x, 2))
+        halved: Tensor = F.avg_pool2d(main, 2) + self.skip(F.avg_pool2d(x, 2))
+        return halved
 
 
 class Refine(nn.Module):
@@ -73,7 +76,8 @@ class Refine(nn.Module):
         self.conv2 = _maybe(nn.Conv2d(channels, channels, 3, padding=1), spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+        refined: Tensor = x + self.conv2(F.relu(self.conv1(F.relu(x))))
+        return refined
 
 
 class Up(nn.Module):
@@ -102,7 +106,8 @@ class Project(nn.Module):
         self.norm = nn.BatchNorm1d(channels * 16)
 
     def forward(self, codes: Tensor) -> Tensor:
-        return F.relu(self.norm(self.linear(codes))).unflatten(1, (-1, 4, 4))
+        maps = F.relu(self.norm(self.linear(codes)))  # (B, C * 16)
+        return maps.view(len(maps), -1, 4, 4)
 
 
 class ToImage(nn.Module):

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lowshotgan.checks import one_of, parse_seeds, positive
+from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.data.pairs import PairSet, load_pairs
-from lowshotgan.data.streams import DrawnBatches, RowBatches
+from lowshotgan.data.streams import DrawnBatches
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import batch_statistics
@@ -31,7 +32,7 @@ class PairedSystem(System):
     """Base of LaDo and GenHo: the same latent gives the same content in a source and in a target domain.
 
     A subclass names ``z_dim``, draws images of one domain in ``draw`` and recomputes batch-norm statistics in
-    ``recalibrate``; its configuration has ``adapted`` and ``latent_std``.
+    ``recalibrate``; ``trained_part`` is what training moves in a domain. Its configuration has ``adapted`` and ``latent_std``.
     """
 
     discriminator: nn.Module | None
@@ -52,6 +53,10 @@ class PairedSystem(System):
     def recalibrate(self, domain: str) -> None:
         """Give the generator of one domain batch-norm statistics that belong to its weights."""
         raise self.unsupported("generate")
+
+    def trained_part(self, domain: str) -> nn.Module:
+        """The networks whose batch-norm statistics are not settled while the generator of a domain is trained."""
+        raise self.unsupported("train")
 
     def encode(self, latents: Tensor, domain: str, **inputs: Any) -> Tensor:
         """What ``draw`` takes, from latents and from further inputs such as images to take the content of."""
@@ -144,13 +149,12 @@ class PairedSystem(System):
             network.adapt()
         self.config = replace(self.config, adapted=True)
 
-    def source_batches(self, images: ImageSet | None, batch_size: int, **options: Any) -> Batches:
+    def source_batches(self, images: ImageSet | None, batch_size: int, *, flip: bool, **share: Any) -> Batches:
         """Endless source images: those given, or without any the ones the source generator draws."""
         if images is not None:
-            return RowBatches({"images": images.uint8()}, batch_size, **options, device=self.device)
-        draw = self._replay
+            return ImageBatches(images, batch_size, flip=flip, **share, device=self.device)
         latent_std = self.config.latent_std
-        return DrawnBatches(draw, self.z_dim, batch_size, latent_std=latent_std, **options, device=self.device)
+        return DrawnBatches(self._replay, self.z_dim, batch_size, latent_std=latent_std, **share, device=self.device)
 
     def marker(self, domain: str, *, bn: str) -> Callable[[int, dict[str, float]], None]:
         """An ``on_step`` callback that notes that the statistics of a generator no longer belong to its weights."""
@@ -169,8 +173,9 @@ class PairedSystem(System):
 
         @torch.no_grad()
         def draw() -> Tensor:
-            with batch_statistics(self.generator):
-                return torch.cat([self.draw(latents.to(self.device), one).cpu() for one in shown], dim=3)
+            frozen = [self.draw(latents, one).cpu() for one in shown[:-1]]
+            with batch_statistics(self.trained_part(shown[-1])):
+                return torch.cat([*frozen, self.draw(latents, shown[-1]).cpu()], dim=3)
 
         return draw
 
@@ -228,3 +233,16 @@ def shots_per_step(batch_size: int, shots: int, world_size: int) -> int:
     """How many of ``shots`` to take per step: all if they fit, at least ``MIN_BATCH``, a multiple of ``world_size``."""
     wanted = max(min(batch_size, shots), min(MIN_BATCH, batch_size))
     return -(-wanted // world_size) * world_size
+
+
+def check_partners(pairs: PairSet, partners: str) -> None:
+    """Refuse targets without partners, unless they are to be searched.
+
+    Raises:
+        ConfigError: telling how to give partners.
+    """
+    if pairs.source is None and partners != "invert":
+        raise ConfigError(
+            f"the {len(pairs)} shots have no source partners. Pass pairs=(source_folder, target_folder), a folder of "
+            "images that show both side by side, or partners='invert' to search partners among the base's own images."
+        )

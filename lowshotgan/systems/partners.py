@@ -68,13 +68,11 @@ def _nearest(
         start = latents[int(torch.cat(distances).argmin())][None]
     with torch.enable_grad():
         latent = start.clone().requires_grad_(True)
-        moment, spread = torch.zeros_like(latent), torch.zeros_like(latent)
-        for step in range(1, steps + 1):
-            (slope,) = torch.autograd.grad(perception(_edges(draw(latent)), wanted).sum(), latent)
-            moment = 0.9 * moment + 0.1 * slope
-            spread = 0.999 * spread + 0.001 * slope.square()
-            with torch.no_grad():
-                latent -= RATE * (moment / (1 - 0.9**step)) / ((spread / (1 - 0.999**step)).sqrt() + 1e-8)
+        optimizer = torch.optim.Adam([latent], lr=RATE)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            perception(_edges(draw(latent)), wanted).sum().backward()
+            optimizer.step()
     with torch.no_grad():
         better = perception(_edges(draw(latent)), wanted) < perception(_edges(draw(start)), wanted)
         return draw(latent if bool(better) else start)

@@ -46,9 +46,7 @@ class Perception:
             wanted = self.maps(target)
         large = [number for number, one in enumerate(wanted[: len(WEIGHTS)]) if min(one.shape[2:]) >= SMALLEST]
         found = self.maps(images)
-        return layered_difference(
-            [found[n] for n in large], [wanted[n] for n in large], [WEIGHTS[n] for n in large]
-        )
+        return layered_difference([found[n] for n in large], [wanted[n] for n in large], [WEIGHTS[n] for n in large])
 
 
 def load_perception(

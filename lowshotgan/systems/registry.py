@@ -13,6 +13,7 @@ SYSTEMS: dict[str, str] = {
     "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
     "lado": "lowshotgan.systems.lado.system:LaDo",
+    "genho": "lowshotgan.systems.genho.system:GenHo",
 }
 """System name -> the class that implements it."""
 
@@ -20,6 +21,7 @@ VERBS: dict[str, frozenset[str]] = {
     "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
     "fastgan": frozenset({"generate", "interpolate", "train"}),
     "lado": frozenset({"generate", "finetune", "train"}),
+    "genho": frozenset({"generate", "finetune", "train"}),
 }
 """System name -> what its models answer."""
 
@@ -44,6 +46,10 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "lado_64": ("lado", {"resolution": 64}),
     "lado_128": ("lado", {"resolution": 128}),
     "lado_256": ("lado", {"resolution": 256}),
+    "genho_32": ("genho", {"resolution": 32}),
+    "genho_64": ("genho", {"resolution": 64}),
+    "genho_128": ("genho", {"resolution": 128}),
+    "genho_256": ("genho", {"resolution": 256}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

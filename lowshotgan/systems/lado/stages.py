@@ -6,7 +6,7 @@ target  discriminator -> generator on the same fakes -> appearance encoder on a 
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from lowshotgan.systems.lado.config import LaDoFineTuning, LaDoTraining
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batch, ParamGroup, Phase
 
-Terms = Mapping[str, Tensor]
+Terms = dict[str, Tensor]
 
 
 class SourceLosses:

@@ -28,7 +28,7 @@ from lowshotgan.systems.lado.stages import (
     source_phases,
     target_phases,
 )
-from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
+from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, check_partners, shots_per_step
 from lowshotgan.systems.partners import find_partners
 from lowshotgan.systems.perception import Perception, load_perception
 from lowshotgan.types import Batches, Stage
@@ -68,9 +68,7 @@ class LaDo(PairedSystem):
     def __init__(self, config: LaDoConfig, *, arch: str) -> None:
         super().__init__(config, arch=arch)
         self.generator = LaDoNetworks(config)
-        self.discriminator = Domains(
-            make_discriminator(config.resolution, width=config.width), adapted=config.adapted
-        )
+        self.discriminator = Domains(make_discriminator(config.resolution, width=config.width), adapted=config.adapted)
 
     @property
     def z_dim(self) -> int:
@@ -88,7 +86,10 @@ class LaDo(PairedSystem):
             latent_std=self.config.prior_std,
         )
 
-    def encode(  # type: ignore[override]
+    def trained_part(self, domain: str) -> nn.Module:
+        return self.generator.image.of(domain)
+
+    def encode(
         self, latents: Tensor, domain: str, *, content: Any = None, appearance: Any = None, **unknown: Any
     ) -> Tensor:
         """Codes ``(N, z_dim)``: content and appearance from noise, or from the means of encoded images.
@@ -173,13 +174,14 @@ class LaDo(PairedSystem):
         share: dict[str, Any],
     ) -> Iterator[Stage]:
         judges = cast(Domains, self.discriminator)
+        self.settle()
         self.begin_target(self.generator.appearance, self.generator.image, judges)
         self.eval().requires_grad_(False)
         rows = dict(pairs.rows)
         if "source" not in rows:
             rows["source"] = find_partners(
                 rows["target"],
-                lambda latents: self.draw(latents, "source"),
+                self._replay,
                 perception,
                 z_dim=self.z_dim,
                 latent_std=self.config.prior_std,
@@ -188,7 +190,7 @@ class LaDo(PairedSystem):
         size = shots_per_step(training.batch_size, len(pairs), share["world_size"])
         shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
         if training.align_steps:
-            images = self.source_batches(pairs.images, training.batch_size, **share)
+            images = self.source_batches(pairs.images, training.batch_size, flip=training.flip, **share)
             yield self._alignment_stage(JoinedBatches({"images": images, "pairs": shots}), training)
             shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
         yield self._target_stage(shots, training, perception, len(pairs), preview_seeds)
@@ -294,16 +296,3 @@ class LaDo(PairedSystem):
     def _means(self, encoder: Encoder, images: Any) -> Tensor:
         pixels = from_uint8(load_images(images, resolution=self.config.resolution).uint8())
         return torch.cat([encoder(part.to(self.device)).mean for part in pixels.split(16)])
-
-
-def check_partners(pairs: PairSet, partners: str) -> None:
-    """Refuse targets without partners, unless they are to be searched.
-
-    Raises:
-        ConfigError: telling how to give partners.
-    """
-    if pairs.source is None and partners != "invert":
-        raise ConfigError(
-            f"the {len(pairs)} shots have no source partners. Pass pairs=(source_folder, target_folder), a folder of "
-            "images that show both side by side, or partners='invert' to search partners among the base's own images."
-        )
