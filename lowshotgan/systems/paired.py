@@ -32,7 +32,8 @@ class PairedSystem(System):
     """Base of LaDo and GenHo: the same latent gives the same content in a source and in a target domain.
 
     A subclass names ``z_dim``, draws images of one domain in ``draw`` and recomputes batch-norm statistics in
-    ``recalibrate``; ``trained_part`` is what training moves in a domain. Its configuration has ``adapted`` and ``latent_std``.
+    ``recalibrate``; ``trained_part`` is what training moves in a domain. Its configuration has ``adapted`` and
+    ``latent_std``.
     """
 
     discriminator: nn.Module | None

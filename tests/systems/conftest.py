@@ -1,7 +1,6 @@
 """Tiny paired domains for the systems that learn from pairs."""
 
 import pytest
-import torch
 
 from lowshotgan.data.images import to_pil
 from lowshotgan.data.synthetic import faces
@@ -17,14 +16,3 @@ def pairs():
 def sources():
     """Forty further flat faces of 16 pixels."""
     return to_pil(faces(40, resolution=16, style="flat", seed=9))
-
-
-def snapshot(module):
-    """Every parameter and buffer of a network as it now is."""
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
-def unchanged(module, before):
-    """Whether a network is bit for bit what it was."""
-    now = module.state_dict()
-    return set(now) == set(before) and all(torch.equal(now[name], value) for name, value in before.items())

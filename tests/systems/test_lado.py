@@ -263,6 +263,7 @@ def test_an_image_is_the_same_alone_and_in_a_batch(adapted):
 
 def test_recalibrated_statistics_are_those_of_the_prior(adapted):
     """In evaluation mode the images are nearly those normalised over a large batch of noise."""
+    adapted.settle()
     latents = 1.3 * torch.randn(512, 10, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         settled = adapted.draw(latents, "target")

@@ -107,7 +107,7 @@ class GenHo(PairedSystem):
         return self.generator.image.of(domain)
 
     def encode(self, latents: Tensor, domain: str, *, content: Any = None, **unknown: Any) -> Tensor:
-        """Latents as they are, or the content maps ``(N, C, L, L)`` of the images ``content``, for which seeds do nothing."""
+        """Latents as they are, or content maps ``(N, C, L, L)`` of the images ``content``, for which seeds do nothing."""
         if unknown:
             raise ConfigError(f"{self.arch} takes content, but no {', '.join(sorted(unknown))}.")
         if content is None:
