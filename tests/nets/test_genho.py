@@ -33,14 +33,19 @@ def count(module):
 )
 def test_parameter_counts_are_those_of_the_release(cut, content, appearance, encoder, judge):
     with torch.device("meta"):
-        found = [ContentGenerator(cut), AppearanceGenerator(64, cut), ContentEncoder(64, cut)]
-    assert [count(net) for net in found] == [content, appearance, encoder]
+        found = [
+            ContentGenerator(cut),
+            AppearanceGenerator(64, cut),
+            ContentEncoder(64, cut),
+            ContentDiscriminator(cut),
+        ]
+    assert [count(net) for net in found] == [content, appearance, encoder, judge]
     assert content + appearance == 8_556_803
-    assert count(ContentDiscriminator(cut)) == judge
 
 
 def test_the_image_discriminator_has_the_released_count():
-    assert count(make_discriminator(64)) == 14_298_305
+    with torch.device("meta"):
+        assert count(make_discriminator(64)) == 14_298_305
 
 
 def test_channels_follow_the_size_of_the_map():

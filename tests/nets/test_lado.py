@@ -15,10 +15,11 @@ def count(module):
 
 
 def test_parameter_counts_are_those_of_the_release():
-    assert count(Encoder(64, code_dim=128)) == 2_019_968
-    assert count(Encoder(64, code_dim=64)) == 1_757_696
-    assert count(Generator(64, code_dim=192)) == 1_651_587
-    assert count(make_discriminator(64)) == 1_677_185
+    with torch.device("meta"):
+        assert count(Encoder(64, code_dim=128)) == 2_019_968
+        assert count(Encoder(64, code_dim=64)) == 1_757_696
+        assert count(Generator(64, code_dim=192)) == 1_651_587
+        assert count(make_discriminator(64)) == 1_677_185
 
 
 @pytest.mark.parametrize("resolution", [16, 32, 64, 128])
