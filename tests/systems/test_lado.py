@@ -349,7 +349,7 @@ def test_any_number_of_shots_goes_through_every_stage(k, tmp_path):
 
 def test_partners_can_be_searched(pairs, tmp_path, caplog):
     system = make()
-    shots = system.read_shots(pairs[1][:2])
+    shots = system.read_shots(pairs[1][:1])
     with pytest.raises(ConfigError, match="partners='invert'"):
         system.finetune_stages(shots, FINETUNING)
     caplog.set_level("WARNING", "lowshotgan")
