@@ -19,14 +19,9 @@ from lowshotgan.data.streams import JoinedBatches, RowBatches
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.nets.domains import Domains
-from lowshotgan.nets.genho import (
-    AppearanceGenerator,
-    ContentDiscriminator,
-    ContentEncoder,
-    ContentGenerator,
-    make_discriminator,
-)
+from lowshotgan.nets.genho import ContentDiscriminator, make_discriminator
 from lowshotgan.systems.genho.config import GenHoConfig, GenHoFineTuning, GenHoTraining
+from lowshotgan.systems.genho.networks import GenHoNetworks
 from lowshotgan.systems.genho.search import nearest_latents, refine_latents
 from lowshotgan.systems.genho.stages import (
     EncoderLosses,
@@ -46,21 +41,6 @@ PASSES = 100
 """Over the data, where the release counts in epochs."""
 ENCODER_STEPS = 2000
 LOW_RATE = 0.1
-
-
-class GenHoNetworks(nn.Module):
-    """Everything that generates, the encoder of content maps, and the latents found for the shots."""
-
-    codes: Tensor
-
-    def __init__(self, config: GenHoConfig) -> None:
-        super().__init__()
-        widths = {"width_base": config.width_base, "width_max": config.width_max}
-        content = ContentGenerator(config.side, z_dim=config.z_dim, **widths)
-        self.content = Domains(content, adapted=config.own_content)
-        self.image = Domains(AppearanceGenerator(config.resolution, config.side, **widths), adapted=config.adapted)
-        self.encoder = ContentEncoder(config.resolution, config.side, **widths)
-        self.register_buffer("codes", torch.zeros(config.shots, config.z_dim))
 
 
 class GenHo(PairedSystem):
