@@ -1,6 +1,7 @@
 """The command line on models that learn from pairs, from images on disk to a picture of both domains."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from lowshotgan.api import create_model
 from lowshotgan.cli import run
 from lowshotgan.data.images import to_pil
 from lowshotgan.data.synthetic import faces
+from lowshotgan.systems.registry import system_class
+from lowshotgan.train.source import read_recipe
 
 TINY = {
     "lado_32": {"resolution": 16, "content_dim": 6, "appearance_dim": 4, "width": 4},
@@ -56,3 +59,11 @@ def test_shots_without_partners_say_what_is_missing(folder, capsys):
     assert run(["finetune", "drawings", "-m", "base", "-o", "run"]) == 1
     assert "partners" in capsys.readouterr().err
     assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["lado_64.avatars", "lado_64.fluent", "genho_64.avatars", "genho_64.fluent"])
+def test_recipes_name_known_settings(name):
+    recipe = read_recipe(Path(__file__).parents[1] / "recipes" / f"{name}.toml")
+    settings = system_class(recipe.arch.partition("_")[0]).Training(**recipe.train)
+    assert recipe.arch == name.partition(".")[0] and settings.batch_size == 64
+    assert recipe.data["fit"] in ("crop", "pad")
