@@ -3,7 +3,8 @@
 import difflib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from lowshotgan.errors import ConfigError
 
@@ -81,6 +82,19 @@ def parse_duration(text: str | float | None) -> float | None:
         raise ConfigError(f"budget must look like 90s, 9m or 1h30m; got {text!r}.")
     hours, minutes, seconds = (float(group or 0) for group in match.groups())
     return float(positive("budget", hours * 3600 + minutes * 60 + seconds))
+
+
+def with_preset(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace ``preset="name"`` among ``options`` by the values ``kind.PRESETS`` has for it; given values win.
+
+    Raises:
+        ConfigError: for a preset that ``kind`` does not have.
+    """
+    presets: Mapping[str, Mapping[str, Any]] = getattr(kind, "PRESETS", {})
+    if "preset" not in options or not presets:
+        return dict(options)
+    name = one_of("preset", options["preset"], presets)
+    return {**presets[name], **{key: value for key, value in options.items() if key != "preset"}}
 
 
 def same_keys(what: str, expected: Sequence[str], found: Sequence[str]) -> str | None:

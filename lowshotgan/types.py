@@ -36,7 +36,7 @@ class ParamGroup:
 
     ``lazy_every`` above 0 means a penalty is run only every n-th step in its own optimiser step, so the learning
     rate and betas are scaled by n / (n + 1) (Karras et al. 2020, appendix B). Over the last share ``decay`` of the stage
-    the learning rate falls linearly to nothing.
+    the learning rate falls linearly to nothing; all through the stage it falls exponentially to the share ``final``.
     """
 
     params: Sequence[nn.Parameter]
@@ -45,6 +45,7 @@ class ParamGroup:
     eps: float = 1e-8
     lazy_every: int = 0
     decay: float = 0.0
+    final: float = 1.0
 
 
 @dataclass(frozen=True)

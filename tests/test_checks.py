@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowshotgan.checks import one_of, parse_duration, parse_seeds, positive, power_of_two, same_keys
+from lowshotgan.checks import one_of, parse_duration, parse_seeds, positive, power_of_two, same_keys, with_preset
 from lowshotgan.errors import ConfigError
 
 
@@ -116,3 +116,15 @@ def test_same_keys_counts_and_names():
     message = same_keys("weights", ["a", "b", "c", "d", "e"], ["e", "x"])
     assert message == "weights: 4 missing (a, b, c), 1 unexpected (x)"
     assert same_keys("weights", ["a"], ["a", "x"]) == "weights: 0 missing (none), 1 unexpected (x)"
+
+
+class _WithPresets:
+    PRESETS = {"slow": {"lr": 0.1, "steps": 9}}  # noqa: RUF012
+
+
+def test_presets_give_way_to_given_values():
+    assert with_preset(_WithPresets, {"preset": "slow", "steps": 3}) == {"lr": 0.1, "steps": 3}
+    assert with_preset(_WithPresets, {"steps": 3}) == {"steps": 3}
+    assert with_preset(dict, {"preset": "slow"}) == {"preset": "slow"}  # refused later, as any unknown setting
+    with pytest.raises(ConfigError, match="slow"):
+        with_preset(_WithPresets, {"preset": "slo"})

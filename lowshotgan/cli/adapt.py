@@ -58,9 +58,15 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
         "finetune photos/ --output runs/photos -k 10 --seed 3 --no-flip --fit pad --background white",
         "finetune photos/ --output runs/photos --recipe cdc --set lr=0.001 --set regularizers__weight=500",
         "finetune photos/ --output runs/photos --config settings.toml --dry-run",
+        "finetune drawings/ --partners photos/ --model runs/lado --output runs/drawn",
     ),
 )
 @click.argument("images", type=click.Path(exists=True))
+@click.option(
+    "--partners",
+    type=click.Path(exists=True),
+    help="For models that learn from pairs: the source partners of the images, with the same file names.",
+)
 @output_option
 @click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Base: a name, model folder or run.")
 @click.option("-r", "--recipe", help="auto, or a name of 'lowshotgan list --recipes'.")
@@ -88,6 +94,7 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
 @json_option
 def finetune(
     images: str,
+    partners: str | None,
     output: str,
     model: str,
     changes: tuple[str, ...],
@@ -98,6 +105,9 @@ def finetune(
 ) -> None:
     """Adapt a pretrained generator to the IMAGES in a folder or zip.
 
+    A model that learns from pairs takes them as IMAGES with --partners, or as a folder of images that show both partners
+    side by side, source on the left.
+
     The run folder receives the adapted model, samples and a report. The same command continues a run that
     was stopped.
     """
@@ -105,13 +115,24 @@ def finetune(
 
     options = given(**options) | overrides(changes) | running(output, dry_run, quiet, as_json)
     with quiet_stdout(as_json):
-        result = api.finetune(model, images, **options)
+        if partners is not None:
+            options["pairs"] = (partners, images)
+        result = api.finetune(model, None if partners else images, **options)
     if dry_run:
         show(result, as_json=as_json)
         return
-    about = {
-        "output": output,
-        "model": str(Path(output) / "model"),
+    about = _about(result, output)
+    text = "\n".join(f"{name}: {about[name]}" for name in ("model", "report") if name in about)
+    show(about, as_json=as_json, text=text)
+
+
+def _about(result: Any, output: str) -> dict[str, Any]:
+    """What is told of a finished fine-tuning; one by the stages of its own system has no recipe and no report."""
+    about: dict[str, Any] = {"output": output, "model": str(Path(output) / "model")}
+    if not hasattr(result, "report_path"):
+        fit = result.fit
+        return about | {"steps": fit.steps, "stopped": fit.stopped, "seconds": fit.seconds}
+    return about | {
         "report": str(result.report_path),
         "recipe": result.recipe.name,
         "steps": result.steps,
@@ -119,8 +140,6 @@ def finetune(
         "seconds": result.seconds,
         "memorization": result.memorization.rate,
     }
-    text = f"model: {about['model']}\nreport: {about['report']}"
-    show(about, as_json=as_json, text=text)
 
 
 @click.command(

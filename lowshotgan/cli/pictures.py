@@ -32,10 +32,21 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
         "generate runs/mine --seeds 0-63 --truncation 0.8 --grid out.png",
         "generate stylegan2_64.avatars_v1 --seeds 0,5,10-19 --output pictures",
         "generate runs/mine --seeds 0-15 --blend 0.7 --grid half-way.png",
+        "generate runs/paired --domain both --seeds 0-15 --grid pairs.png",
+        "generate runs/paired --content faces/ --appearance shot.png --grid mixed.png",
     ),
 )
 @click.argument("model")
-@click.option("--seeds", type=Seeds(), default="0-15", show_default=True, help="Seeds: 0,5,10-19.")
+@click.option("--seeds", type=Seeds(), show_default="0-15", help="Seeds: 0,5,10-19.")
+@click.option(
+    "--domain",
+    type=click.Choice(["source", "target", "both"]),
+    help="For models made from pairs: which domain to draw, or both side by side.",
+)
+@click.option(
+    "--content", type=click.Path(exists=True), help="For models made from pairs: images that give the content."
+)
+@click.option("--appearance", type=click.Path(exists=True), help="For LaDo: images that give the appearance.")
 @truncation_option
 @blend_option
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG a seed.")
@@ -48,7 +59,10 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
 @json_option
 def generate(
     model: str,
-    seeds: list[int],
+    seeds: list[int] | None,
+    domain: str | None,
+    content: str | None,
+    appearance: str | None,
     truncation: float | None,
     blend: float | None,
     output: str | None,
@@ -66,7 +80,10 @@ def generate(
     """
     if output is None and grid is None:
         raise click.UsageError("say where to: --grid FILE, --output FOLDER, or both.")
-    settings = given(truncation=truncation, batch_size=batch_size)
+    inputs = given(domain=domain, content=content, appearance=appearance)
+    settings = inputs | given(truncation=truncation, batch_size=batch_size)
+    if seeds is None and content is None and appearance is None:
+        seeds = list(range(16))
     if dry_run:
         resolved = {
             "model": model,

@@ -12,6 +12,26 @@ def absolute_difference(images: Tensor, target: Tensor) -> Tensor:
     return (images.float() - target.float()).abs().flatten(1).mean(dim=1)
 
 
+def squared_difference(values: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of ``(B, ...)`` values."""
+    return (values.float() - target.float()).square().flatten(1).mean(dim=1)
+
+
+def layered_difference(maps: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Weighted sum over layers of the mean absolute difference of features (Wang et al., CVPR 2018, equation 4).
+
+    Args:
+        maps: ``(B, ...)`` each, from a frozen network.
+        target: features of the wanted images, same shapes.
+        weights: of the layers; further layers are not used.
+
+    Returns:
+        ``(B,)``, at least 0.
+    """
+    layers = zip(weights, maps, target, strict=False)
+    return torch.stack([weight * absolute_difference(ours, theirs) for weight, ours, theirs in layers]).sum(dim=0)
+
+
 def feature_distance(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
     """Perceptual distance without learned heads (the form of Zhang et al., CVPR 2018, equation 1).
 

@@ -1,18 +1,27 @@
 """Batch-norm statistics of a trained generator: its own in evaluation mode, or those of each batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lowshotgan.errors import ConfigError
 
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+
 
 @torch.no_grad()
 def recompute_batch_norm(
-    generator: nn.Module, *, z_dim: int, samples: int = 2000, batch_size: int = 50, seed: int = 0
+    generator: nn.Module,
+    *,
+    z_dim: int,
+    samples: int = 2000,
+    batch_size: int = 50,
+    seed: int = 0,
+    latent_std: float = 1.0,
+    before: Callable[[Tensor], Tensor] | None = None,
 ) -> None:
     """Give a generator batch-norm statistics that belong to its weights; leaves it in evaluation mode.
 
@@ -23,11 +32,13 @@ def recompute_batch_norm(
     brought to the averaged weights first.
 
     Args:
-        generator: called with latents ``(batch_size, z_dim)`` only; changed in place.
+        generator: called with latents ``(batch_size, z_dim)``, or what ``before`` makes of them; changed in place.
         z_dim: length of a latent.
         samples: number of latents; rounded up to whole batches.
         batch_size: latents run at once, at least 2.
         seed: of the latents.
+        latent_std: standard deviation of the latents.
+        before: turns latents into what the generator takes, for one that is the second part of a larger network.
 
     Raises:
         ConfigError: if ``samples`` or ``batch_size`` is below 2.
@@ -42,7 +53,8 @@ def recompute_batch_norm(
     draws = torch.Generator().manual_seed(seed)
     with _accumulating(_batch_norms(generator)):
         for _ in range(-(-samples // batch_size)):
-            generator(torch.randn(batch_size, z_dim, generator=draws).to(device))
+            latents = (latent_std * torch.randn(batch_size, z_dim, generator=draws)).to(device)
+            generator(latents if before is None else before(latents))
 
 
 @contextmanager
@@ -63,7 +75,7 @@ def batch_statistics(generator: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _accumulating(norms: list[nn.BatchNorm2d]) -> Iterator[None]:
+def _accumulating(norms: list[BatchNorm]) -> Iterator[None]:
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -77,8 +89,8 @@ def _accumulating(norms: list[nn.BatchNorm2d]) -> Iterator[None]:
             norm.eval()
 
 
-def _batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
-    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+def _batch_norms(module: nn.Module) -> list[BatchNorm]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
 
 
 def _settle_spectral_norms(module: nn.Module, iterations: int = 20) -> None:

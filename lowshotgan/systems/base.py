@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import nn
 
+from lowshotgan.checks import with_preset
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
@@ -26,7 +27,8 @@ class System(nn.Module):
     ``discriminator``; the first is saved as ``model.safetensors``, the second as ``discriminator.safetensors``. If it can
     be trained it names its ``Training`` settings and describes ``stages``; if it is fine-tuned by stages of its own
     instead of a recipe, also its ``FineTuning`` settings and ``finetune_stages``. Both kinds of settings are frozen
-    dataclasses with at least ``steps`` and ``batch_size``.
+    dataclasses with at least ``steps`` and ``batch_size``; they and ``Config`` may name sets of values in ``PRESETS``,
+    of which one is chosen by ``preset="name"``.
 
     Args:
         config: constructor arguments of the networks.
@@ -188,6 +190,7 @@ def make_config(cls: type[System], arguments: Mapping[str, Any], *, where: str |
         WeightsFormatError: if ``where`` (a file) holds unknown or unusable arguments.
         ConfigError: if a caller gave them.
     """
+    arguments = with_preset(cls.Config, arguments)
     known = {field.name for field in fields(cls.Config)}
     unknown = sorted(set(arguments) - known)
     error = WeightsFormatError if where else ConfigError

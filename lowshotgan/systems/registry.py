@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 SYSTEMS: dict[str, str] = {
     "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
+    "lado": "lowshotgan.systems.lado.system:LaDo",
+    "genho": "lowshotgan.systems.genho.system:GenHo",
 }
 """System name -> the class that implements it."""
 
 VERBS: dict[str, frozenset[str]] = {
     "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
     "fastgan": frozenset({"generate", "interpolate", "train"}),
+    "lado": frozenset({"generate", "finetune", "train"}),
+    "genho": frozenset({"generate", "finetune", "train"}),
 }
 """System name -> what its models answer."""
 
@@ -38,6 +42,14 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "fastgan_256": ("fastgan", {"resolution": 256}),
     "fastgan_512": ("fastgan", {"resolution": 512}),
     "fastgan_1024": ("fastgan", {"resolution": 1024}),
+    "lado_32": ("lado", {"resolution": 32}),
+    "lado_64": ("lado", {"resolution": 64}),
+    "lado_128": ("lado", {"resolution": 128}),
+    "lado_256": ("lado", {"resolution": 256}),
+    "genho_32": ("genho", {"resolution": 32}),
+    "genho_64": ("genho", {"resolution": 64}),
+    "genho_128": ("genho", {"resolution": 128}),
+    "genho_256": ("genho", {"resolution": 256}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

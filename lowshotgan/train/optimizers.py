@@ -17,8 +17,9 @@ def make_adam(group: ParamGroup) -> torch.optim.Adam:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, group: ParamGroup, progress: float) -> None:
-    """Set the learning rate for ``progress`` in [0, 1]: it falls over the last share ``group.decay`` of a stage."""
+    """Set the learning rate for ``progress`` in [0, 1]: see ``types.ParamGroup`` for how it falls."""
     falling = min(1.0, (1.0 - progress) / group.decay) if group.decay else 1.0
+    falling *= group.final**progress
     for each in optimizer.param_groups:
         each["lr"] = group.lr * _lazy_ratio(group) * falling
 

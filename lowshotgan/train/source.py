@@ -1,12 +1,13 @@
 """Training a system by its own stages, from scratch or to K examples: resolve, run the loop, save the model."""
 
+import copy
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lowshotgan.checks import parse_duration
+from lowshotgan.checks import parse_duration, with_preset
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.base import System, make_config
 from lowshotgan.systems.registry import ARCHS, system_class
@@ -115,7 +116,8 @@ def finetune_source(
     settings: LoopSettings | None = None,
     **options: Any,
 ) -> TrainResult | dict[str, Any]:
-    """Fine-tune ``system`` to ``shots`` by the stages it describes itself; see ``api.finetune``."""
+    """Fine-tune a copy of ``system`` to ``shots`` by the stages it describes itself; see ``api.finetune``."""
+    system = copy.deepcopy(system)
     schedule = _make_settings(system, system.FineTuning, "finetune", training or {})
     found = system.read_shots(shots, **(reading or {}))
     stages = system.finetune_stages
@@ -142,9 +144,9 @@ def _run(
     if dry_run:
         return config
     system.to(machine.device)
+    stages = describe(data, training, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
     if machine.is_main:
         run.begin(config)
-    stages = describe(data, training, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
     standard = standard_hooks(run.path, budget=settings.budget, progress=progress, tensorboard=tensorboard)
     unlimited = {key: value for key, value in config.items() if key not in ("budget", "steps")}
     result = fit(
@@ -171,6 +173,7 @@ def _run(
 def _make_settings(system: System, kind: type[Any] | None, verb: str, options: Mapping[str, Any]) -> Any:
     if kind is None:
         raise system.unsupported(verb)
+    options = with_preset(kind, options)
     known = [field.name for field in fields(kind)]
     unknown = sorted(set(options) - set(known))
     if unknown:

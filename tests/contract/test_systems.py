@@ -19,10 +19,14 @@ TINY = {
         {"channel_base": 128, "channel_max": 8, "z_dim": 16, "w_dim": 16, "mapping_layers": 2},
     ),
     "fastgan": ("fastgan_64", {"generator_width": 4, "discriminator_width": 4, "z_dim": 16}),
+    "lado": ("lado_32", {"resolution": 16, "content_dim": 6, "appearance_dim": 4, "width": 4}),
+    "genho": ("genho_32", {"resolution": 16, "z_dim": 6, "width_base": 64, "width_max": 8}),
 }
 QUICK = {
     "stylegan2": {"steps": 2, "batch_size": 4, "warm_up_steps": 1, "path_weight": 2.0},
     "fastgan": {"steps": 2, "batch_size": 4, "perceptual": "random"},
+    "lado": {"steps": 2, "batch_size": 4},
+    "genho": {"steps": 2, "batch_size": 4},
 }
 
 

@@ -4,8 +4,7 @@ discriminator (hinge with soft margins, three decodings of real images) -> gener
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
 from lowshotgan.losses.penalties import lecam
 from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.fastgan import Discriminator, Generator, quarter, shrink
+from lowshotgan.nets.gradients import with_graph
 from lowshotgan.systems.fastgan.config import FastGANTraining
 from lowshotgan.systems.fastgan.perceptual import Perceptual
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
@@ -107,7 +107,7 @@ class FastGANLosses:
         """Augmented fakes at both sizes, with the graph to the generator's parameters."""
         generator = self.generator
         latents, noise = draws.normal(count, generator.z_dim), generator.draw_noise(count, draws)
-        with _with_graph(generator):
+        with with_graph(generator):
             big, small = generator(latents, noise=noise, return_small=True)
         return self._augmented(big, draws), self._augmented(small, draws)
 
@@ -139,18 +139,6 @@ class LogitMeans:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.real, self.fake = state["real"], state["fake"]
-
-
-@contextmanager
-def _with_graph(network: nn.Module) -> Iterator[None]:
-    """Record the graph of a network that the running phase holds fixed."""
-    before = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
-    network.requires_grad_(True)
-    try:
-        yield
-    finally:
-        for parameter, required in before:
-            parameter.requires_grad_(required)
 
 
 def _group(network: nn.Module, training: FastGANTraining) -> ParamGroup:

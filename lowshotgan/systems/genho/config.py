@@ -1,0 +1,186 @@
+"""Configuration of GenHo, of its source training and of its fine-tuning to pairs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.errors import ConfigError
+from lowshotgan.systems.perception import NORMS, PERCEPTUAL
+
+STATISTICS = ("recalibrate", "running")
+PARTNERS = ("given", "invert")
+QUERIES = ("source", "target", "both")
+CONTENT = ("none", "low_lr", "full")
+JUDGES = ("source", "appearance")
+HUNDRED_EPOCHS = 0.99**100
+"""The learning rate falls by 0.99 per epoch, over 100 epochs."""
+
+
+@dataclass(frozen=True)
+class GenHoConfig:
+    """Constructor arguments of the networks; see ``nets.genho``. Defaults are those of the paper at 64 pixels.
+
+    Attributes:
+        resolution: side of the images, a power of two of at least 16.
+        cut: side of the content maps, where shared and domain-specific layers meet; by default an eighth of the
+            resolution, at least 8.
+        z_dim: length of a latent.
+        width_base: a map of side s has ``width_base / s`` channels, ...
+        width_max: ... but at most this many.
+        adapted: whether the model has a target domain; set by fine-tuning.
+        own_content: whether the target has a content generator of its own; set by fine-tuning.
+        shots: number of shots the target was learnt from, whose latents are kept; set by fine-tuning.
+    """
+
+    resolution: int = 64
+    cut: int | None = None
+    z_dim: int = 128
+    width_base: int = 4096
+    width_max: int = 512
+    adapted: bool = False
+    own_content: bool = False
+    shots: int = 0
+
+    def __post_init__(self) -> None:
+        power_of_two("resolution", self.resolution, low=16)
+        power_of_two("cut", self.side, low=8, high=self.resolution // 2)
+        for name in ("z_dim", "width_base", "width_max"):
+            value = getattr(self, name)
+            positive(name, value)
+            if not isinstance(value, int):
+                raise ConfigError(f"{name} must be a whole number, got {value!r}.")
+
+    @property
+    def side(self) -> int:
+        """The cut, resolved."""
+        return self.cut if self.cut is not None else max(8, self.resolution // 8)
+
+    @property
+    def latent_std(self) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class GenHoTraining:
+    """How the source model is trained (Kao et al. 2020, released code, step 1).
+
+    Attributes:
+        steps: of the discriminator and of the generator; by default 100 passes over the images.
+        batch_size: images per step over all processes.
+        lr: Adam's learning rate, betas (0, 0.9).
+        lr_final: share of it that is left at the end, by exponential decay.
+        flip: mirror images at random.
+        bn: "recalibrate" the batch-norm statistics when training ends, or keep the "running" ones.
+    """
+
+    steps: int | None = None
+    batch_size: int = 64
+    lr: float = 2e-4
+    lr_final: float = HUNDRED_EPOCHS
+    flip: bool = False
+    bn: str = "recalibrate"
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"bn": "running"}}
+
+    def __post_init__(self) -> None:
+        check_schedule(self)
+
+
+@dataclass(frozen=True)
+class GenHoFineTuning:
+    """How the target is learnt: content encoder (step 2), appearance (3), search of latents (4), joint tuning (5).
+
+    Attributes:
+        steps: of the joint tuning; ``None`` for 100 passes over the shots as in the release.
+        appearance_steps: of the appearance generator on encoded shots; ``None`` as above.
+        encoder_steps: of the content encoder; ``None`` for 2,000, or ``encoder_passes`` passes over the source images
+            if those are given and that is more.
+        encoder_passes: see ``encoder_steps``; 100 in the release.
+        batch_size: most images or shots per step over all processes; fewer than 8 shots are repeated.
+        lr: Adam's learning rate, betas (0, 0.9).
+        lr_final: share of it that is left at the end of each stage, by exponential decay.
+        perceptual_weight: of the perceptual distance of redrawn images in the content encoder's stage (AR); the
+            discriminator's loss (CA) has the rest of 1.
+        target_weight: of the perceptual distance in the other two stages (AR, FR); the rest of 1 is adversarial.
+        pair_weight: of the squared difference between the content maps of partners (PS).
+        pair_every: steps between those on which PS counts.
+        prior_query: what is looked up among the content maps drawn from noise: the encoded "source" partner, the
+            "target" shot as in the release, or "both". Encoding the target asks an encoder that was trained on source
+            images.
+        bank: number of latents searched.
+        refine_steps: of improving each latent found so that it redraws the source partner; not in the paper.
+        train_content: whether the joint tuning also trains the content generator: "none" (what the release does),
+            "low_lr" (a tenth of the rate) or "full" (what the paper draws).
+        discriminator_init: the joint tuning begins with the "source" discriminator, or that of the "appearance" stage.
+        perceptual: "vgg", "disc" or "auto"; see ``systems.perception.load_perception``.
+        perceptual_norm: "none" or "imagenet" normalisation for "vgg".
+        partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
+            claims nothing.
+        flip: mirror source images at random; shots are not mirrored, because a latent belongs to each.
+        bn: as in ``GenHoTraining``; for the appearance generator of the target.
+    """
+
+    steps: int | None = 400
+    appearance_steps: int | None = 200
+    encoder_steps: int | None = None
+    encoder_passes: int = 20
+    batch_size: int = 64
+    lr: float = 2e-4
+    lr_final: float = HUNDRED_EPOCHS
+    perceptual_weight: float = 0.75
+    target_weight: float = 0.5
+    pair_weight: float = 1e-4
+    pair_every: int = 50
+    prior_query: str = "source"
+    bank: int = 10_000
+    refine_steps: int = 0
+    train_content: str = "none"
+    discriminator_init: str = "source"
+    perceptual: str = "auto"
+    perceptual_norm: str = "none"
+    partners: str = "given"
+    flip: bool = False
+    bn: str = "recalibrate"
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "parity": {
+            "steps": None,
+            "appearance_steps": None,
+            "encoder_passes": 100,
+            "prior_query": "target",
+            "bn": "running",
+        },
+    }
+
+    def __post_init__(self) -> None:
+        check_schedule(self)
+        for name in ("appearance_steps", "encoder_steps"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        for name in ("bank", "pair_every", "encoder_passes"):
+            positive(name, getattr(self, name))
+        for name in ("perceptual_weight", "target_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)!r}.")
+        for name in ("pair_weight", "refine_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        one_of("prior_query", self.prior_query, QUERIES)
+        one_of("train_content", self.train_content, CONTENT)
+        one_of("discriminator_init", self.discriminator_init, JUDGES)
+        one_of("perceptual", self.perceptual, PERCEPTUAL)
+        one_of("perceptual_norm", self.perceptual_norm, NORMS)
+        one_of("partners", self.partners, PARTNERS)
+
+
+def check_schedule(settings: GenHoTraining | GenHoFineTuning) -> None:
+    """What both kinds of settings need."""
+    if settings.steps is not None:
+        positive("steps", settings.steps)
+    positive("lr", settings.lr)
+    positive("lr_final", settings.lr_final)
+    if positive("batch_size", settings.batch_size) < 2:
+        raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
+    one_of("bn", settings.bn, STATISTICS)

@@ -1,0 +1,142 @@
+"""Loss terms of GenHo's trained steps (Kao et al., ICPR 2020); in each, the discriminator's phase comes first.
+
+1 source           G, D on source images
+2 content_encoder  E_c, D_c on source images; the frozen generator's content maps are what is real
+3 appearance       G_A of the target and a new D on encoded shots
+5 joint            G_A of the target and D on the latents that the search (step 4) found for the shots
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
+from lowshotgan.losses.reconstruction import squared_difference
+from lowshotgan.systems.genho.config import GenHoFineTuning
+from lowshotgan.systems.perception import Perception
+from lowshotgan.types import Batch, ParamGroup, Phase
+
+Terms = dict[str, Tensor]
+
+
+class SourceLosses:
+    """Step 1; the batch is source images."""
+
+    def __init__(self, generator: Callable[[Tensor], Tensor], discriminator: nn.Module, *, z_dim: int) -> None:
+        self.generator, self.discriminator, self.z_dim = generator, discriminator, z_dim
+
+    def discriminator_terms(self, batch: Batch) -> Terms:
+        with torch.no_grad():
+            fake = self.generator(batch.draws.normal(len(batch.images), self.z_dim))
+        return {"adversarial": judged(self.discriminator, batch.images, fake)}
+
+    def generator_terms(self, batch: Batch) -> Terms:
+        fake = self.generator(batch.draws.normal(len(batch.images), self.z_dim))
+        return {"adversarial": logistic_generator(self.discriminator(fake))}
+
+
+class EncoderLosses:
+    """Step 2; the batch has source ``images`` and pairs ``source`` and ``target``."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        judge: nn.Module,
+        content: nn.Module,
+        image: nn.Module,
+        perception: Perception,
+        *,
+        z_dim: int,
+        pair_every: int,
+    ) -> None:
+        self.encoder, self.judge, self.content, self.image = encoder, judge, content, image
+        self.perception, self.z_dim, self.pair_every = perception, z_dim, pair_every
+
+    def judge_terms(self, batch: Batch) -> Terms:
+        """Content maps drawn from noise are called real, encoded ones are not."""
+        images = batch.images["images"]
+        with torch.no_grad():
+            real = self.content(batch.draws.normal(len(images), self.z_dim))
+            fake = self.encoder(images)
+        return {"CA": judged(self.judge, real, fake)}
+
+    def encoder_terms(self, batch: Batch) -> Terms:
+        """Encoded maps pass for drawn ones, redraw their image, and now and then agree between partners."""
+        images = batch.images["images"]
+        encoded = self.encoder(images)
+        terms = {
+            "CA": logistic_generator(self.judge(encoded)),
+            "AR": self.perception(self.image(encoded), images),
+        }
+        if batch.step % self.pair_every == 0:
+            source, target = (self.encoder(batch.images[name]) for name in ("source", "target"))
+            terms["PS"] = squared_difference(source, target)
+        return terms
+
+
+class RedrawingLosses:
+    """Steps 3 and 5; ``redraw`` makes what should be the shots of the batch (its ``target``)."""
+
+    def __init__(
+        self,
+        redraw: Callable[[Batch], Tensor],
+        discriminator: nn.Module,
+        perception: Perception,
+        *,
+        names: tuple[str, str],
+    ) -> None:
+        self.redraw, self.discriminator, self.perception, self.names = redraw, discriminator, perception, names
+
+    def discriminator_terms(self, batch: Batch) -> Terms:
+        with torch.no_grad():
+            fake = self.redraw(batch)
+        return {self.names[1]: judged(self.discriminator, batch.images["target"], fake)}
+
+    def generator_terms(self, batch: Batch) -> Terms:
+        fake, (distance, adversarial) = self.redraw(batch), self.names
+        return {
+            distance: self.perception(fake, batch.images["target"]),
+            adversarial: logistic_generator(self.discriminator(fake)),
+        }
+
+
+def judged(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """``(B,)`` half the cross entropies of a discriminator that sees both batches in one pass."""
+    logits = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
+    return 0.5 * logistic_discriminator(*logits)
+
+
+def source_phases(losses: SourceLosses) -> list[Phase]:
+    """One step of step 1."""
+    return [
+        Phase("discriminator", "discriminator", losses.discriminator_terms, {"adversarial": 1.0}),
+        Phase("generator", "generator", losses.generator_terms, {"adversarial": 1.0}),
+    ]
+
+
+def encoder_phases(losses: EncoderLosses, training: GenHoFineTuning) -> list[Phase]:
+    """One step of step 2."""
+    share = training.perceptual_weight
+    weights = {"CA": 1 - share, "AR": share, "PS": training.pair_weight}
+    return [
+        Phase("judge", "judge", losses.judge_terms, {"CA": 1.0}),
+        Phase("encoder", "encoder", losses.encoder_terms, weights),
+    ]
+
+
+def redrawing_phases(losses: RedrawingLosses, training: GenHoFineTuning, *, content: bool = False) -> list[Phase]:
+    """One step of steps 3 and 5; ``content`` for a content generator that is trained too, in a phase of its own."""
+    distance, adversarial = losses.names
+    weights = {distance: training.target_weight, adversarial: 1 - training.target_weight}
+    phases = [
+        Phase("discriminator", "discriminator", losses.discriminator_terms, {adversarial: 1.0}),
+        Phase("generator", "generator", losses.generator_terms, weights),
+    ]
+    return phases + ([Phase("content", "content", losses.generator_terms, weights)] if content else [])
+
+
+def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:
+    """All parameters of ``networks`` under the Adam of the release."""
+    params = [parameter for network in networks for parameter in network.parameters()]
+    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), final=final)

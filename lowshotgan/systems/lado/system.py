@@ -1,0 +1,298 @@
+"""LaDo as a system: content and appearance codes, twin generators, a target domain learnt from K pairs.
+
+Kao, Lee and Chiu, "Learning Low-Shot Generative Networks for Cross-Domain Data", ICPR 2020.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8
+from lowshotgan.data.pairs import PairSet
+from lowshotgan.data.streams import JoinedBatches, RowBatches
+from lowshotgan.errors import ConfigError
+from lowshotgan.nets.batch_norm import recompute_batch_norm
+from lowshotgan.nets.domains import Domains
+from lowshotgan.nets.lado import Encoder, Generator, make_discriminator
+from lowshotgan.nets.residual import ResidualDiscriminator
+from lowshotgan.systems.lado.config import LaDoConfig, LaDoFineTuning, LaDoTraining
+from lowshotgan.systems.lado.stages import (
+    SourceLosses,
+    TargetLosses,
+    alignment_phases,
+    group,
+    source_phases,
+    target_phases,
+)
+from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, check_partners, shots_per_step
+from lowshotgan.systems.partners import find_partners
+from lowshotgan.systems.perception import Perception, load_perception
+from lowshotgan.types import Batches, Stage
+
+PASSES = 100
+"""Over the data, where the release counts in epochs."""
+
+
+class LaDoNetworks(nn.Module):
+    """Everything that generates: a shared content encoder, and per domain an appearance encoder and a generator."""
+
+    def __init__(self, config: LaDoConfig) -> None:
+        super().__init__()
+        size, width = config.resolution, config.width
+        self.content = Encoder(size, code_dim=config.content_dim, width=width)
+        appearance = Encoder(size, code_dim=config.appearance_dim, width=width)
+        image = Generator(size, code_dim=config.content_dim + config.appearance_dim, width=width)
+        self.appearance = Domains(appearance, adapted=config.adapted)
+        self.image = Domains(image, adapted=config.adapted)
+
+
+class LaDo(PairedSystem):
+    """Latent disentanglement: an image is a content code and an appearance code.
+
+    Attributes:
+        generator: content encoder, appearance encoders and generators.
+        discriminator: one per domain, or ``None`` if the weights came without them.
+    """
+
+    system = "lado"
+    Config = LaDoConfig
+    Training = LaDoTraining
+    FineTuning = LaDoFineTuning
+    config: LaDoConfig
+    generator: LaDoNetworks
+
+    def __init__(self, config: LaDoConfig, *, arch: str) -> None:
+        super().__init__(config, arch=arch)
+        self.generator = LaDoNetworks(config)
+        self.discriminator = Domains(make_discriminator(config.resolution, width=config.width), adapted=config.adapted)
+
+    @property
+    def z_dim(self) -> int:
+        return self.config.content_dim + self.config.appearance_dim
+
+    def draw(self, latents: Tensor, domain: str) -> Tensor:
+        """Images ``(B, 3, R, R)`` of one domain from codes ``(B, z_dim)``, content first."""
+        return cast(Tensor, self.generator.image.of(domain)(latents.to(self.device)))
+
+    def recalibrate(self, domain: str) -> None:
+        recompute_batch_norm(
+            self.generator.image.of(domain),
+            z_dim=self.z_dim,
+            samples=STATISTICS_SAMPLES,
+            latent_std=self.config.prior_std,
+        )
+
+    def trained_part(self, domain: str) -> nn.Module:
+        return self.generator.image.of(domain)
+
+    def encode(
+        self, latents: Tensor, domain: str, *, content: Any = None, appearance: Any = None, **unknown: Any
+    ) -> Tensor:
+        """Codes ``(N, z_dim)``: content and appearance from noise, or from the means of encoded images.
+
+        Args:
+            latents: ``(M, z_dim)`` noise for what is not given.
+            domain: appearance is encoded as of the source domain for "source", otherwise as of the target.
+            content: images (anything ``load_images`` takes) of either domain.
+            appearance: images of the domain, for a target its shots.
+
+        Raises:
+            ConfigError: if the numbers of seeds and images differ and none of them is 1.
+        """
+        if unknown:
+            raise ConfigError(f"{self.arch} takes content and appearance, but no {', '.join(sorted(unknown))}.")
+        cut, kind = self.config.content_dim, "source" if domain == "source" else "target"
+        encoders = (self.generator.content, self.generator.appearance.of(kind))
+        halves = [latents[:, :cut], latents[:, cut:]]
+        for place, images in enumerate((content, appearance)):
+            if images is not None:
+                halves[place] = self._means(cast(Encoder, encoders[place]), images)
+        if content is not None and appearance is not None:
+            latents = latents[:1]  # no noise is left that seeds could vary
+        count = max(len(latents), *map(len, halves))
+        if any(len(half) not in (1, count) for half in (*halves, latents)):
+            raise ConfigError(
+                f"{len(latents)} seeds, {len(halves[0])} contents and {len(halves[1])} appearances do not go together; "
+                "give equally many, or one of a kind."
+            )
+        return torch.cat([half.expand(count, -1) for half in halves], dim=1)
+
+    def stages(
+        self,
+        data: SourceData,
+        training: LaDoTraining | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        preview_seeds: Sequence[int] = range(64),
+    ) -> Iterator[Stage]:
+        """Stage 1: the source model, from many source images and perhaps pairs."""
+        training = training or LaDoTraining()
+        if training.cross_adversarial and data.pairs is None:
+            raise ConfigError("cross_adversarial needs pairs; train on {'images': ..., 'pairs': ...}.")
+        judge = self.need_judges().source
+        share: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world_size}
+        return iter([self._source_stage(data, training, judge, preview_seeds, share)])
+
+    def finetune_stages(
+        self,
+        pairs: PairSet,
+        training: LaDoFineTuning | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        preview_seeds: Sequence[int] = range(16),
+    ) -> Iterator[Stage]:
+        """Alignment of the content encoder on source images (replayed without any) and pairs, then the target model.
+
+        Raises:
+            ConfigError: for targets without partners unless ``partners="invert"``, or without discriminators.
+            WeightsNotFoundError: for ``perceptual="vgg"`` without its weights.
+        """
+        training = training or LaDoFineTuning()
+        check_partners(pairs, training.partners)
+        judges = self.need_judges()
+        perception = load_perception(
+            training.perceptual, judges.source, norm=training.perceptual_norm, device=self.device
+        )
+        self.details["perceptual"] = perception.name
+        share: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world_size}
+        return self._finetune_stages(pairs, training, perception, preview_seeds, share)
+
+    def _finetune_stages(
+        self,
+        pairs: PairSet,
+        training: LaDoFineTuning,
+        perception: Perception,
+        preview_seeds: Sequence[int],
+        share: dict[str, Any],
+    ) -> Iterator[Stage]:
+        judges = cast(Domains, self.discriminator)
+        self.settle()
+        self.begin_target(self.generator.appearance, self.generator.image, judges)
+        self.eval().requires_grad_(False)
+        rows = dict(pairs.rows)
+        if "source" not in rows:
+            rows["source"] = find_partners(
+                rows["target"],
+                self._replay,
+                perception,
+                z_dim=self.z_dim,
+                latent_std=self.config.prior_std,
+                seed=share["seed"],
+            )
+        size = shots_per_step(training.batch_size, len(pairs), share["world_size"])
+        shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
+        if training.align_steps:
+            images = self.source_batches(pairs.images, training.batch_size, flip=training.flip, **share)
+            yield self._alignment_stage(JoinedBatches({"images": images, "pairs": shots}), training)
+            shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
+        yield self._target_stage(shots, training, perception, len(pairs), preview_seeds)
+
+    def _source_stage(
+        self,
+        data: SourceData,
+        training: LaDoTraining,
+        judge: ResidualDiscriminator,
+        preview_seeds: Sequence[int],
+        share: dict[str, Any],
+    ) -> Stage:
+        nets = self.generator
+        appearance, image = cast(Encoder, nets.appearance.source), cast(Generator, nets.image.source)
+        steps = training.steps or PASSES * math.ceil(len(data) / training.batch_size)
+        final = training.lr_decay ** (steps * training.batch_size / len(data))
+        for network in (nets.content, appearance, image, judge):
+            network.train()
+        losses = SourceLosses(
+            nets.content,
+            appearance,
+            image,
+            judge,
+            training,
+            prior_std=self.config.prior_std,
+            cross=training.cross_adversarial,
+        )
+        return Stage(
+            name="source",
+            steps=steps,
+            batches=self._source_batches(data, training, share),
+            groups={
+                "encoders": group(training.lr, nets.content, appearance, final=final),
+                "generator": group(training.lr, image, final=final),
+                "discriminator": group(training.lr, judge, final=final),
+            },
+            phases=source_phases(losses, training),
+            modules={"content": nets.content, "appearance": appearance, "generator": image, "discriminator": judge},
+            on_step=[self.marker("source", bn=training.bn)],
+            preview=self.preview("source", preview_seeds),
+        )
+
+    def _source_batches(self, data: SourceData, training: LaDoTraining, share: dict[str, Any]) -> Batches:
+        streams: dict[str, Batches] = {"images": self.batches(data.images, training, **share)}
+        if data.pairs is not None:
+            size = shots_per_step(training.batch_size, len(data.pairs), share["world_size"])
+            streams["pairs"] = RowBatches(data.pairs.rows, size, flip=training.flip, device=self.device, **share)
+        return JoinedBatches(streams)
+
+    def _alignment_stage(self, batches: JoinedBatches, training: LaDoFineTuning) -> Stage:
+        nets = self.generator
+        appearance, image = cast(Encoder, nets.appearance.source), cast(Generator, nets.image.source)
+        judge = cast(ResidualDiscriminator, cast(Domains, self.discriminator).source)
+        nets.content.train()
+        losses = SourceLosses(nets.content, appearance, image, judge, training, prior_std=self.config.prior_std)
+        return Stage(
+            name="align",
+            steps=training.align_steps,
+            batches=batches,
+            groups={"content": group(training.lr, nets.content)},
+            phases=alignment_phases(losses, training),
+            modules={"content": nets.content},
+        )
+
+    def _target_stage(
+        self,
+        shots: RowBatches,
+        training: LaDoFineTuning,
+        perception: Perception,
+        count: int,
+        preview_seeds: Sequence[int],
+    ) -> Stage:
+        nets = self.generator
+        appearance, image = cast(Encoder, nets.appearance.target), cast(Generator, nets.image.target)
+        judge = cast(ResidualDiscriminator, cast(Domains, self.discriminator).target)
+        nets.content.eval().requires_grad_(False)
+        for network in (appearance, image, judge):
+            network.train()
+        losses = TargetLosses(
+            nets.content,
+            appearance,
+            image,
+            judge,
+            perception,
+            prior_std=self.config.prior_std,
+            noise=training.noise_adversarial,
+        )
+        return Stage(
+            name="target",
+            steps=training.steps or PASSES * math.ceil(count / training.batch_size),
+            batches=shots,
+            groups={
+                "appearance": group(training.lr, appearance),
+                "generator": group(training.lr, image),
+                "discriminator": group(training.lr, judge),
+            },
+            phases=target_phases(losses, training),
+            modules={"appearance": appearance, "generator": image, "discriminator": judge},
+            on_step=[self.marker("target", bn=training.bn)],
+            preview=self.preview("both", preview_seeds),
+        )
+
+    def _means(self, encoder: Encoder, images: Any) -> Tensor:
+        pixels = from_uint8(load_images(images, resolution=self.config.resolution).uint8())
+        return torch.cat([encoder(part.to(self.device)).mean for part in pixels.split(16)])

@@ -1,0 +1,249 @@
+"""What the systems that learn a target domain from K pairs share: twin generators, one seed for both domains."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.checks import one_of, parse_seeds, positive
+from lowshotgan.data.batches import ImageBatches
+from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.pairs import PairSet, load_pairs
+from lowshotgan.data.streams import DrawnBatches
+from lowshotgan.draws import latents_from_seeds
+from lowshotgan.errors import ConfigError
+from lowshotgan.nets.batch_norm import batch_statistics
+from lowshotgan.nets.domains import Domains
+from lowshotgan.systems.base import System
+from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.types import Batches, PathLike
+
+DOMAINS = ("source", "target", "both")
+MIN_BATCH = 8
+"""Fewest shots in one step; fewer are repeated, because batch norm needs a batch."""
+STATISTICS_SAMPLES = 2500
+"""Latents behind batch-norm statistics: 50 batches of 50."""
+
+
+class PairedSystem(System):
+    """Base of LaDo and GenHo: the same latent gives the same content in a source and in a target domain.
+
+    A subclass names ``z_dim``, draws images of one domain in ``draw`` and recomputes batch-norm statistics in
+    ``recalibrate``; ``trained_part`` is what training moves in a domain. Its configuration has ``adapted`` and
+    ``latent_std``.
+    """
+
+    discriminator: nn.Module | None
+
+    def __init__(self, config: Any, *, arch: str) -> None:
+        super().__init__(config, arch=arch)
+        self._stale: set[str] = set()
+
+    @property
+    def z_dim(self) -> int:
+        """Length of a latent."""
+        raise self.unsupported("generate")
+
+    def draw(self, latents: Tensor, domain: str) -> Tensor:
+        """Images ``(B, 3, R, R)`` of one domain from latents ``(B, z_dim)`` on the model's device."""
+        raise self.unsupported("generate")
+
+    def recalibrate(self, domain: str) -> None:
+        """Give the generator of one domain batch-norm statistics that belong to its weights."""
+        raise self.unsupported("generate")
+
+    def trained_part(self, domain: str) -> nn.Module:
+        """The networks whose batch-norm statistics are not settled while the generator of a domain is trained."""
+        raise self.unsupported("train")
+
+    def encode(self, latents: Tensor, domain: str, **inputs: Any) -> Tensor:
+        """What ``draw`` takes, from latents and from further inputs such as images to take the content of."""
+        if inputs:
+            raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(inputs))}.")
+        return latents
+
+    @torch.no_grad()
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        seeds: int | str | Sequence[int] | None = None,
+        domain: str | None = None,
+        truncation: float = 1.0,
+        latents: Tensor | None = None,
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+        **inputs: Any,
+    ) -> Generation:
+        """Make images; an image depends on its seed alone, and one seed shows the same content in both domains.
+
+        Args:
+            n: number of images, seeds 0 to n - 1; 1 if neither ``n``, ``seeds`` nor ``latents`` is given.
+            seeds: a seed, several, or text such as ``"0,5,10-19"``.
+            domain: "target" (the default once there is one), "source", or "both" for the two side by side.
+            truncation: multiplies the latents; below 1 gives more typical images and less variety.
+            latents: ``(N, z_dim)`` latents instead of seeds.
+            batch_size: images per forward pass; 16 by default.
+            output_type: "pil", "pt" or "np"; see ``Generation.images``.
+            inputs: further inputs of the system, such as ``content=`` (images to take the content of).
+
+        Returns:
+            N images, twice as wide as high for "both", with the latents.
+
+        Raises:
+            ConfigError: for unusable seeds, latents or options, or if there is no target domain yet.
+            ImageInputError: for images that cannot be read.
+        """
+        domain = one_of("domain", domain or self.default_domain, DOMAINS)
+        used, given = self._latents(n, seeds, latents, inputs)
+        self._check_domain(domain)
+        self.settle()
+        self.eval()
+        codes = self.encode(given.to(self.device, torch.float32) * truncation, domain, **inputs)
+        parts = codes.split(int(positive("batch_size", batch_size or 16)))
+        shown = ("source", "target") if domain == "both" else (domain,)
+        images = torch.cat([torch.cat([self.draw(part, one) for one in shown], dim=3).float().cpu() for part in parts])
+        seeds_of = used if used is not None and len(used) == len(images) else None
+        return Generation(images, seeds_of, codes.cpu(), output_type)
+
+    @property
+    def default_domain(self) -> str:
+        return "target" if self.config.adapted else "source"
+
+    def settle(self) -> None:
+        """Recompute the batch-norm statistics of generators that were trained since the last time."""
+        for domain in sorted(self._stale):
+            self.recalibrate(domain)
+        self._stale.clear()
+
+    def save_pretrained(
+        self, folder: PathLike, *, discriminator: bool = True, extra_files: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write the model folder (see ``System.save_pretrained``), with statistics that belong to the weights."""
+        self.settle()
+        return super().save_pretrained(folder, discriminator=discriminator, extra_files=extra_files)
+
+    def read_data(self, data: Any, *, pairs: Any = None, **options: Any) -> "SourceData":
+        """Images of the source domain and perhaps pairs: images, or ``{"images": ..., "pairs": ...}``."""
+        if isinstance(data, Mapping):
+            unknown = sorted(set(data) - {"images", "pairs"})
+            if unknown or "images" not in data:
+                raise ConfigError(f"data as a mapping have 'images' and perhaps 'pairs', got {', '.join(data)}.")
+            data, pairs = data["images"], data.get("pairs", pairs)
+        resolution = self.config.resolution
+        images = load_images(data, resolution=resolution, **options)
+        if pairs is None:
+            return SourceData(images)
+        shared = {key: value for key, value in options.items() if key in ("fit", "background", "enlarge")}
+        return SourceData(images, load_pairs(pairs, resolution=resolution, **shared))
+
+    def read_shots(self, shots: Any, **options: Any) -> PairSet:
+        """K pairs; see ``data.pairs.load_pairs`` for what they may be."""
+        return load_pairs(shots, resolution=self.config.resolution, **options)
+
+    def begin_target(self, *networks: Domains) -> None:
+        """Start a target domain as a copy of the source in each of ``networks``."""
+        for network in networks:
+            network.adapt()
+        self.config = replace(self.config, adapted=True)
+
+    def source_batches(self, images: ImageSet | None, batch_size: int, *, flip: bool, **share: Any) -> Batches:
+        """Endless source images: those given, or without any the ones the source generator draws."""
+        if images is not None:
+            return ImageBatches(images, batch_size, flip=flip, **share, device=self.device)
+        latent_std = self.config.latent_std
+        return DrawnBatches(self._replay, self.z_dim, batch_size, latent_std=latent_std, **share, device=self.device)
+
+    def marker(self, domain: str, *, bn: str) -> Callable[[int, dict[str, float]], None]:
+        """An ``on_step`` callback that notes that the statistics of a generator no longer belong to its weights."""
+
+        def mark(step: int, log: dict[str, float]) -> None:
+            if bn == "recalibrate":
+                self._stale.add(domain)
+
+        mark(0, {})
+        return mark
+
+    def preview(self, domain: str, seeds: Sequence[int]) -> Callable[[], Tensor]:
+        """A function that draws ``seeds`` as the networks then are: ``(N, 3, R, R)``, for "both" ``(N, 3, R, 2 R)``."""
+        latents = latents_from_seeds(list(seeds), self.z_dim) * self.config.latent_std
+        shown = ("source", "target") if domain == "both" else (domain,)
+
+        @torch.no_grad()
+        def draw() -> Tensor:
+            frozen = [self.draw(latents, one).cpu() for one in shown[:-1]]
+            with batch_statistics(self.trained_part(shown[-1])):
+                return torch.cat([*frozen, self.draw(latents, shown[-1]).cpu()], dim=3)
+
+        return draw
+
+    def need_judges(self) -> Any:
+        """The discriminators.
+
+        Raises:
+            ConfigError: if the model was loaded without them.
+        """
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
+        return self.discriminator
+
+    def _replay(self, latents: Tensor) -> Tensor:
+        return self.draw(latents, "source")
+
+    def _latents(
+        self, n: int | None, seeds: int | str | Sequence[int] | None, latents: Tensor | None, inputs: Mapping[str, Any]
+    ) -> tuple[list[int] | None, Tensor]:
+        if latents is None:
+            used = parse_seeds(seeds, n)
+            return used, latents_from_seeds(used, self.z_dim) * self.config.latent_std
+        if seeds is not None or n is not None:
+            raise ConfigError("pass either latents or seeds (or n), not both.")
+        if latents.ndim != 2 or latents.shape[1] != self.z_dim:
+            raise ConfigError(f"latents must be (N, {self.z_dim}), got {tuple(latents.shape)}.")
+        return None, latents
+
+    def _check_domain(self, domain: str) -> None:
+        if domain != "source" and not self.config.adapted:
+            raise ConfigError(
+                f"{self.arch} has no target domain yet; make one with finetune(model, pairs=...), or ask for "
+                "domain='source'."
+            )
+
+
+class SourceData:
+    """Images of the source domain, and perhaps pairs that show which content they share with a target."""
+
+    def __init__(self, images: ImageSet, pairs: PairSet | None = None) -> None:
+        if pairs is not None and pairs.source is None:
+            raise ConfigError("pairs for training need both partners; pass (source, target).")
+        self.images, self.pairs = images, pairs
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies the data, as plain values."""
+        about = self.images.describe()
+        return about if self.pairs is None else about | {"pairs": self.pairs.describe()}
+
+
+def shots_per_step(batch_size: int, shots: int, world_size: int) -> int:
+    """How many of ``shots`` to take per step: all if they fit, at least ``MIN_BATCH``, a multiple of ``world_size``."""
+    wanted = max(min(batch_size, shots), min(MIN_BATCH, batch_size))
+    return -(-wanted // world_size) * world_size
+
+
+def check_partners(pairs: PairSet, partners: str) -> None:
+    """Refuse targets without partners, unless they are to be searched.
+
+    Raises:
+        ConfigError: telling how to give partners.
+    """
+    if pairs.source is None and partners != "invert":
+        raise ConfigError(
+            f"the {len(pairs)} shots have no source partners. Pass pairs=(source_folder, target_folder), a folder of "
+            "images that show both side by side, or partners='invert' to search partners among the base's own images."
+        )
