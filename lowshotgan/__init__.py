@@ -27,6 +27,7 @@ _PUBLIC = {
     "load": "lowshotgan.api",
     "train": "lowshotgan.api",
     "FinetuneResult": "lowshotgan.train.adapt",
+    "Knowledge": "lowshotgan.data.knowledge",
     "Generation": "lowshotgan.systems.generation",
     "MetricReport": "lowshotgan.metrics.scores",
     "Recipe": "lowshotgan.finetune.recipe",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from lowshotgan.api import list_weights as list_weights
     from lowshotgan.api import load as load
     from lowshotgan.api import train as train
+    from lowshotgan.data.knowledge import Knowledge as Knowledge
     from lowshotgan.errors import CheckpointError as CheckpointError
     from lowshotgan.errors import ConfigError as ConfigError
     from lowshotgan.errors import DeltaError as DeltaError

@@ -47,6 +47,14 @@ class System(nn.Module):
         self.source_name: str | None = None
         self.details: dict[str, Any] = {}
 
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
+        """An untrained system from constructor arguments by name.
+
+        A system whose arguments are more than plain values (a table of knowledge, modalities) overrides it.
+        """
+        return cls(make_config(cls, arguments), arch=arch)
+
     def generate(self, *args: Any, **options: Any) -> Generation:
         """Make images; each system documents what it takes. Raises ``UnsupportedVerbError`` where it is not answered."""
         raise self.unsupported("generate")

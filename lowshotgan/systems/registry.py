@@ -12,17 +12,20 @@ if TYPE_CHECKING:
 SYSTEMS: dict[str, str] = {
     "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
+    "kggan": "lowshotgan.systems.kggan.system:KGGAN",
 }
 """System name -> the class that implements it."""
 
 VERBS: dict[str, frozenset[str]] = {
     "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
     "fastgan": frozenset({"generate", "interpolate", "train"}),
+    "kggan": frozenset({"generate", "interpolate", "train"}),
 }
 """System name -> what its models answer."""
 
 _COMPACT = {"z_dim": 256, "w_dim": 256, "mapping_layers": 4}
 _CONFIG_F = {"z_dim": 512, "w_dim": 512, "mapping_layers": 8, "channel_base": 32768, "channel_max": 512}
+_KGGAN_SMALL = {"backbone": "plain", "z_dim": 64, "width": 56, "discriminator_width": 32}
 
 ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "stylegan2_32": ("stylegan2", {"resolution": 32, "channel_base": 1536, "channel_max": 96, **_COMPACT}),
@@ -38,6 +41,8 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "fastgan_256": ("fastgan", {"resolution": 256}),
     "fastgan_512": ("fastgan", {"resolution": 512}),
     "fastgan_1024": ("fastgan", {"resolution": 1024}),
+    "kggan_32": ("kggan", {"resolution": 32, **_KGGAN_SMALL}),
+    "kggan_64": ("kggan", {"resolution": 64}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

@@ -13,17 +13,29 @@ from lowshotgan.systems.registry import ARCHS, SYSTEMS, VERBS, system_class
 from lowshotgan.train.loop import LoopSettings
 from lowshotgan.train.source import train_source
 
+ATTRIBUTES = {
+    f"{shape} {colour}": {"shape": shape, "colour": colour}
+    for shape in ("round", "square")
+    for colour in ("red", "blue")
+}
 TINY = {
     "stylegan2": (
         "stylegan2_32",
         {"channel_base": 128, "channel_max": 8, "z_dim": 16, "w_dim": 16, "mapping_layers": 2},
     ),
     "fastgan": ("fastgan_64", {"generator_width": 4, "discriminator_width": 4, "z_dim": 16}),
+    "kggan": (
+        "kggan_32",
+        {"knowledge": ATTRIBUTES, "unseen": ["round blue"], "z_dim": 8, "width": 8, "discriminator_width": 4},
+    ),
 }
 QUICK = {
     "stylegan2": {"steps": 2, "batch_size": 4, "warm_up_steps": 1, "path_weight": 2.0},
     "fastgan": {"steps": 2, "batch_size": 4, "perceptual": "random"},
+    "kggan": {"steps": 2, "batch_size": 4, "embedding_steps": 2, "folds": 0, "discriminator_steps": 1},
 }
+DATA = {"kggan": lambda images: dict.fromkeys(ATTRIBUTES, images[:2])}
+"""What a system trains on, made from a list of images, where it is not the list itself."""
 
 
 @pytest.fixture(params=SYSTEMS)
@@ -96,7 +108,7 @@ def test_training_changes_the_model_and_leaves_a_loadable_one(model, tmp_path):
     before = model.generate(2).tensor
     result = train_source(
         model,
-        images,
+        DATA.get(model.system, list)(images),
         output_dir=tmp_path / "run",
         training=QUICK[model.system],
         settings=LoopSettings(precision="fp32"),
@@ -109,7 +121,8 @@ def test_training_changes_the_model_and_leaves_a_loadable_one(model, tmp_path):
 
 
 def test_unknown_training_settings_are_refused_before_anything_is_written(model, tmp_path):
-    images = load_images(to_pil(from_uint8(faces(4, resolution=32, seed=0))), resolution=32)
+    images = to_pil(from_uint8(faces(4, resolution=32, seed=0)))
+    images = DATA.get(model.system, lambda given: load_images(given, resolution=32))(images)
     with pytest.raises(ConfigError, match="learning_speed"):
         train_source(model, images, output_dir=tmp_path / "run", training={"learning_speed": 1}, progress=False)
     assert not (tmp_path / "run").exists()
