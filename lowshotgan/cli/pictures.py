@@ -32,12 +32,14 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
         "generate runs/mine --seeds 0-63 --truncation 0.8 --grid out.png",
         "generate stylegan2_64.avatars_v1 --seeds 0,5,10-19 --output pictures",
         "generate runs/mine --seeds 0-15 --blend 0.7 --grid half-way.png",
+        "generate runs/shapes --category 'blue cross' --grid unseen.png",
     ),
 )
 @click.argument("model")
 @click.option("--seeds", type=Seeds(), default="0-15", show_default=True, help="Seeds: 0,5,10-19.")
 @truncation_option
 @blend_option
+@click.option("--category", help="Of models that draw categories: its name.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG a seed.")
 @click.option("--grid", type=click.Path(dir_okay=False), help="File for all images in one picture.")
 @click.option("--columns", type=click.IntRange(1), help="Columns of the grid; by default about square.")
@@ -51,6 +53,7 @@ def generate(
     seeds: list[int],
     truncation: float | None,
     blend: float | None,
+    category: str | None,
     output: str | None,
     grid: str | None,
     columns: int | None,
@@ -66,7 +69,7 @@ def generate(
     """
     if output is None and grid is None:
         raise click.UsageError("say where to: --grid FILE, --output FOLDER, or both.")
-    settings = given(truncation=truncation, batch_size=batch_size)
+    settings = given(truncation=truncation, batch_size=batch_size, category=category)
     if dry_run:
         resolved = {
             "model": model,

@@ -67,6 +67,10 @@ class System(nn.Module):
         """The latent that draws a given image; only systems that list the verb ``project`` answer it."""
         raise self.unsupported("project")
 
+    def recolor(self, *args: Any, **options: Any) -> Generation:
+        """Images with a region in another colour; only systems that list the verb ``recolor`` answer it."""
+        raise self.unsupported("recolor")
+
     def read_data(self, data: Any, **options: Any) -> TrainingData:
         """What ``stages`` takes, from what a user gives; a set of images unless the system says otherwise."""
         return load_images(data, resolution=self.config.resolution, **options)

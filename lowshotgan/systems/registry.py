@@ -13,6 +13,7 @@ SYSTEMS: dict[str, str] = {
     "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
     "kggan": "lowshotgan.systems.kggan.system:KGGAN",
+    "kggan_recolour": "lowshotgan.systems.kggan_recolour.system:KGGANRecolour",
 }
 """System name -> the class that implements it."""
 
@@ -20,6 +21,7 @@ VERBS: dict[str, frozenset[str]] = {
     "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
     "fastgan": frozenset({"generate", "interpolate", "train"}),
     "kggan": frozenset({"generate", "interpolate", "train"}),
+    "kggan_recolour": frozenset({"generate", "recolor", "train"}),
 }
 """System name -> what its models answer."""
 
@@ -43,6 +45,8 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "fastgan_1024": ("fastgan", {"resolution": 1024}),
     "kggan_32": ("kggan", {"resolution": 32, **_KGGAN_SMALL}),
     "kggan_64": ("kggan", {"resolution": 64}),
+    "kggan_recolour_64": ("kggan_recolour", {"resolution": 64}),
+    "kggan_recolour_128": ("kggan_recolour", {"resolution": 128}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from shapes_world import SEEN, UNSEEN, attributes, pictures, shapes_knowledge, t
 
 from lowshotgan.api import create_model, load, train
 from lowshotgan.data.knowledge import Knowledge
+from lowshotgan.data.knowledge_report import knowledge_report
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.systems.kggan.config import KGGANTraining
@@ -24,6 +26,7 @@ from lowshotgan.systems.kggan.networks import (
 from lowshotgan.systems.kggan.nuisance import TRANSFORMS, Nuisance
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.source import read_recipe
 
 TRAINING = {"steps": 4, "batch_size": 6, "embedding_steps": 3, "folds": 2, "discriminator_steps": 2}
 
@@ -276,3 +279,14 @@ def test_categories_without_vector_or_images_are_refused(model, data):
 def test_unusable_training_settings_are_refused(options):
     with pytest.raises(ConfigError):
         KGGANTraining(**options)
+
+
+def test_the_recipe_names_categories_of_its_table():
+    folder = Path(__file__).parents[3] / "recipes"
+    recipe = read_recipe(folder / "kggan_64.avatars_v1.toml")
+    knowledge = Knowledge.from_file(folder / "kggan_64.avatars_v1.csv")
+    hidden = recipe.model["unseen"]
+    assert len(knowledge) == 56 and set(hidden) < set(knowledge.names) and len(set(hidden)) == 16
+    seen = [name for name in knowledge.names if name not in hidden]
+    assert not knowledge_report(knowledge, seen, hidden).warnings
+    assert KGGANTraining(**recipe.train).steps == 60_000
