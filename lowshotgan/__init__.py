@@ -28,6 +28,9 @@ _PUBLIC = {
     "train": "lowshotgan.api",
     "FinetuneResult": "lowshotgan.train.adapt",
     "Knowledge": "lowshotgan.data.knowledge",
+    "ImageModality": "lowshotgan.systems.syncgan.modalities",
+    "SpectrogramModality": "lowshotgan.systems.syncgan.modalities",
+    "VectorModality": "lowshotgan.systems.syncgan.modalities",
     "Generation": "lowshotgan.systems.generation",
     "MetricReport": "lowshotgan.metrics.scores",
     "Recipe": "lowshotgan.finetune.recipe",
@@ -84,6 +87,9 @@ if TYPE_CHECKING:
     from lowshotgan.metrics.scores import MetricReport as MetricReport
     from lowshotgan.systems.base import System as System
     from lowshotgan.systems.generation import Generation as Generation
+    from lowshotgan.systems.syncgan.modalities import ImageModality as ImageModality
+    from lowshotgan.systems.syncgan.modalities import SpectrogramModality as SpectrogramModality
+    from lowshotgan.systems.syncgan.modalities import VectorModality as VectorModality
     from lowshotgan.train.adapt import FinetuneResult as FinetuneResult
 
 

@@ -40,6 +40,7 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
 @truncation_option
 @blend_option
 @click.option("--category", help="Of models that draw categories: its name.")
+@click.option("--modality", help="Of models of several modalities: one of them; by default all, in synchrony.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG a seed.")
 @click.option("--grid", type=click.Path(dir_okay=False), help="File for all images in one picture.")
 @click.option("--columns", type=click.IntRange(1), help="Columns of the grid; by default about square.")
@@ -54,6 +55,7 @@ def generate(
     truncation: float | None,
     blend: float | None,
     category: str | None,
+    modality: str | None,
     output: str | None,
     grid: str | None,
     columns: int | None,
@@ -69,7 +71,7 @@ def generate(
     """
     if output is None and grid is None:
         raise click.UsageError("say where to: --grid FILE, --output FOLDER, or both.")
-    settings = given(truncation=truncation, batch_size=batch_size, category=category)
+    settings = given(truncation=truncation, batch_size=batch_size, category=category, modality=modality)
     if dry_run:
         resolved = {
             "model": model,

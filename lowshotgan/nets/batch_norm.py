@@ -63,7 +63,7 @@ def batch_statistics(generator: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _accumulating(norms: list[nn.BatchNorm2d]) -> Iterator[None]:
+def _accumulating(norms: list[nn.BatchNorm1d | nn.BatchNorm2d]) -> Iterator[None]:
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -77,8 +77,8 @@ def _accumulating(norms: list[nn.BatchNorm2d]) -> Iterator[None]:
             norm.eval()
 
 
-def _batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
-    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+def _batch_norms(module: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
 
 
 def _settle_spectral_norms(module: nn.Module, iterations: int = 20) -> None:

@@ -71,6 +71,10 @@ class System(nn.Module):
         """Images with a region in another colour; only systems that list the verb ``recolor`` answer it."""
         raise self.unsupported("recolor")
 
+    def transfer(self, *args: Any, **options: Any) -> Generation:
+        """Items of one modality in another; only systems that list the verb ``transfer`` answer it."""
+        raise self.unsupported("transfer")
+
     def read_data(self, data: Any, **options: Any) -> TrainingData:
         """What ``stages`` takes, from what a user gives; a set of images unless the system says otherwise."""
         return load_images(data, resolution=self.config.resolution, **options)

@@ -13,6 +13,7 @@ SYSTEMS: dict[str, str] = {
     "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
     "kggan": "lowshotgan.systems.kggan.system:KGGAN",
+    "syncgan": "lowshotgan.systems.syncgan.system:SyncGAN",
     "kggan_recolour": "lowshotgan.systems.kggan_recolour.system:KGGANRecolour",
 }
 """System name -> the class that implements it."""
@@ -21,6 +22,7 @@ VERBS: dict[str, frozenset[str]] = {
     "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
     "fastgan": frozenset({"generate", "interpolate", "train"}),
     "kggan": frozenset({"generate", "interpolate", "train"}),
+    "syncgan": frozenset({"generate", "transfer", "finetune", "train"}),
     "kggan_recolour": frozenset({"generate", "recolor", "train"}),
 }
 """System name -> what its models answer."""
@@ -28,6 +30,9 @@ VERBS: dict[str, frozenset[str]] = {
 _COMPACT = {"z_dim": 256, "w_dim": 256, "mapping_layers": 4}
 _CONFIG_F = {"z_dim": 512, "w_dim": 512, "mapping_layers": 8, "channel_base": 32768, "channel_max": 512}
 _KGGAN_SMALL = {"backbone": "plain", "z_dim": 64, "width": 56, "discriminator_width": 32}
+_GREY_28 = ("first=image:1x28x28", "second=image:1x28x28")
+_SPOKEN_32 = ("image=image:1x32x32", "audio=logmel:1x32x32@8000/400/200/512/60-3900")
+_PHOTO_SKETCH_64 = ("photo=image:3x64x64", "sketch=image:1x64x64")
 
 ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "stylegan2_32": ("stylegan2", {"resolution": 32, "channel_base": 1536, "channel_max": 96, **_COMPACT}),
@@ -43,6 +48,9 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "fastgan_256": ("fastgan", {"resolution": 256}),
     "fastgan_512": ("fastgan", {"resolution": 512}),
     "fastgan_1024": ("fastgan", {"resolution": 1024}),
+    "syncgan_28": ("syncgan", {"resolution": 28, "modalities": _GREY_28}),
+    "syncgan_32": ("syncgan", {"resolution": 32, "modalities": _SPOKEN_32}),
+    "syncgan_64": ("syncgan", {"resolution": 64, "modalities": _PHOTO_SKETCH_64}),
     "kggan_32": ("kggan", {"resolution": 32, **_KGGAN_SMALL}),
     "kggan_64": ("kggan", {"resolution": 64}),
     "kggan_recolour_64": ("kggan_recolour", {"resolution": 64}),

@@ -28,6 +28,10 @@ TINY = {
         "kggan_32",
         {"knowledge": ATTRIBUTES, "unseen": ["round blue"], "z_dim": 8, "width": 8, "discriminator_width": 4},
     ),
+    "syncgan": (
+        "syncgan_32",
+        {"resolution": 16, "modalities": ("image=image:3x16x16", "numbers=vector:4"), "width": 4, "concept_dim": 8},
+    ),
     "kggan_recolour": ("kggan_recolour_64", {"transform_width": 4, "mask_width": 4, "discriminator_width": 4}),
 }
 NEEDS = {
@@ -39,9 +43,11 @@ QUICK = {
     "fastgan": {"steps": 2, "batch_size": 4, "perceptual": "random"},
     "kggan": {"steps": 2, "batch_size": 4, "embedding_steps": 2, "folds": 0, "discriminator_steps": 1},
     "kggan_recolour": {"steps": 2, "batch_size": 4},
+    "syncgan": {"steps": 2, "batch_size": 4, "synchronizer_steps": 2},
 }
 DATA = {
     "kggan": lambda images: dict.fromkeys(ATTRIBUTES, images[:2]),
+    "syncgan": lambda images: {"image": images, "numbers": torch.eye(6, 4)[: len(images)], "pairs": "aligned"},
     "kggan_recolour": lambda images: dict.fromkeys(("black", "brown", "blond"), images[:2]),
 }
 """What a system trains on, made from a list of images, where it is not the list itself."""
