@@ -27,6 +27,10 @@ _PUBLIC = {
     "load": "lowshotgan.api",
     "train": "lowshotgan.api",
     "FinetuneResult": "lowshotgan.train.adapt",
+    "Knowledge": "lowshotgan.data.knowledge",
+    "ImageModality": "lowshotgan.systems.syncgan.modalities",
+    "SpectrogramModality": "lowshotgan.systems.syncgan.modalities",
+    "VectorModality": "lowshotgan.systems.syncgan.modalities",
     "Generation": "lowshotgan.systems.generation",
     "MetricReport": "lowshotgan.metrics.scores",
     "Recipe": "lowshotgan.finetune.recipe",
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
     from lowshotgan.api import list_weights as list_weights
     from lowshotgan.api import load as load
     from lowshotgan.api import train as train
+    from lowshotgan.data.knowledge import Knowledge as Knowledge
     from lowshotgan.errors import CheckpointError as CheckpointError
     from lowshotgan.errors import ConfigError as ConfigError
     from lowshotgan.errors import DeltaError as DeltaError
@@ -82,6 +87,9 @@ if TYPE_CHECKING:
     from lowshotgan.metrics.scores import MetricReport as MetricReport
     from lowshotgan.systems.base import System as System
     from lowshotgan.systems.generation import Generation as Generation
+    from lowshotgan.systems.syncgan.modalities import ImageModality as ImageModality
+    from lowshotgan.systems.syncgan.modalities import SpectrogramModality as SpectrogramModality
+    from lowshotgan.systems.syncgan.modalities import VectorModality as VectorModality
     from lowshotgan.train.adapt import FinetuneResult as FinetuneResult
 
 

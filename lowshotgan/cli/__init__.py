@@ -12,6 +12,8 @@ from lowshotgan.cli.adapt import finetune, train
 from lowshotgan.cli.catalogue import doctor, download, info, list_
 from lowshotgan.cli.judge import evaluate, inspect
 from lowshotgan.cli.pictures import generate, interpolate, project
+from lowshotgan.cli.recolour import recolor
+from lowshotgan.cli.transfer import transfer
 from lowshotgan.errors import LowshotganError
 
 INTERRUPTED = 130
@@ -25,6 +27,8 @@ COMMANDS = {
     "generate": generate,
     "interpolate": interpolate,
     "project": project,
+    "recolor": recolor,
+    "transfer": transfer,
     "evaluate": evaluate,
     "doctor": doctor,
     "download": download,

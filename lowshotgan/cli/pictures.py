@@ -34,6 +34,7 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
         "generate runs/mine --seeds 0-15 --blend 0.7 --grid half-way.png",
         "generate runs/paired --domain both --seeds 0-15 --grid pairs.png",
         "generate runs/paired --content faces/ --appearance shot.png --grid mixed.png",
+        "generate runs/shapes --category 'blue cross' --grid unseen.png",
     ),
 )
 @click.argument("model")
@@ -49,6 +50,8 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
 @click.option("--appearance", type=click.Path(exists=True), help="For LaDo: images that give the appearance.")
 @truncation_option
 @blend_option
+@click.option("--category", help="Of models that draw categories: its name.")
+@click.option("--modality", help="Of models of several modalities: one of them; by default all, in synchrony.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG a seed.")
 @click.option("--grid", type=click.Path(dir_okay=False), help="File for all images in one picture.")
 @click.option("--columns", type=click.IntRange(1), help="Columns of the grid; by default about square.")
@@ -65,6 +68,8 @@ def generate(
     appearance: str | None,
     truncation: float | None,
     blend: float | None,
+    category: str | None,
+    modality: str | None,
     output: str | None,
     grid: str | None,
     columns: int | None,
@@ -81,7 +86,7 @@ def generate(
     if output is None and grid is None:
         raise click.UsageError("say where to: --grid FILE, --output FOLDER, or both.")
     inputs = given(domain=domain, content=content, appearance=appearance)
-    settings = inputs | given(truncation=truncation, batch_size=batch_size)
+    settings = inputs | given(truncation=truncation, batch_size=batch_size, category=category, modality=modality)
     if seeds is None and content is None and appearance is None:
         seeds = list(range(16))
     if dry_run:

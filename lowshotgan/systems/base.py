@@ -49,6 +49,14 @@ class System(nn.Module):
         self.source_name: str | None = None
         self.details: dict[str, Any] = {}
 
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
+        """An untrained system from constructor arguments by name.
+
+        A system whose arguments are more than plain values (a table of knowledge, modalities) overrides it.
+        """
+        return cls(make_config(cls, arguments), arch=arch)
+
     def generate(self, *args: Any, **options: Any) -> Generation:
         """Make images; each system documents what it takes. Raises ``UnsupportedVerbError`` where it is not answered."""
         raise self.unsupported("generate")
@@ -60,6 +68,14 @@ class System(nn.Module):
     def project(self, *args: Any, **options: Any) -> Any:
         """The latent that draws a given image; only systems that list the verb ``project`` answer it."""
         raise self.unsupported("project")
+
+    def recolor(self, *args: Any, **options: Any) -> Generation:
+        """Images with a region in another colour; only systems that list the verb ``recolor`` answer it."""
+        raise self.unsupported("recolor")
+
+    def transfer(self, *args: Any, **options: Any) -> Generation:
+        """Items of one modality in another; only systems that list the verb ``transfer`` answer it."""
+        raise self.unsupported("transfer")
 
     def read_data(self, data: Any, **options: Any) -> TrainingData:
         """What ``stages`` takes, from what a user gives; a set of images unless the system says otherwise."""

@@ -14,6 +14,9 @@ SYSTEMS: dict[str, str] = {
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
     "lado": "lowshotgan.systems.lado.system:LaDo",
     "genho": "lowshotgan.systems.genho.system:GenHo",
+    "kggan": "lowshotgan.systems.kggan.system:KGGAN",
+    "syncgan": "lowshotgan.systems.syncgan.system:SyncGAN",
+    "kggan_recolour": "lowshotgan.systems.kggan_recolour.system:KGGANRecolour",
 }
 """System name -> the class that implements it."""
 
@@ -22,11 +25,18 @@ VERBS: dict[str, frozenset[str]] = {
     "fastgan": frozenset({"generate", "interpolate", "train"}),
     "lado": frozenset({"generate", "finetune", "train"}),
     "genho": frozenset({"generate", "finetune", "train"}),
+    "kggan": frozenset({"generate", "interpolate", "train"}),
+    "syncgan": frozenset({"generate", "transfer", "finetune", "train"}),
+    "kggan_recolour": frozenset({"generate", "recolor", "train"}),
 }
 """System name -> what its models answer."""
 
 _COMPACT = {"z_dim": 256, "w_dim": 256, "mapping_layers": 4}
 _CONFIG_F = {"z_dim": 512, "w_dim": 512, "mapping_layers": 8, "channel_base": 32768, "channel_max": 512}
+_KGGAN_SMALL = {"backbone": "plain", "z_dim": 64, "width": 56, "discriminator_width": 32}
+_GREY_28 = ("first=image:1x28x28", "second=image:1x28x28")
+_SPOKEN_32 = ("image=image:1x32x32", "audio=logmel:1x32x32@8000/400/200/512/60-3900")
+_PHOTO_SKETCH_64 = ("photo=image:3x64x64", "sketch=image:1x64x64")
 
 ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "stylegan2_32": ("stylegan2", {"resolution": 32, "channel_base": 1536, "channel_max": 96, **_COMPACT}),
@@ -50,6 +60,13 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "genho_64": ("genho", {"resolution": 64}),
     "genho_128": ("genho", {"resolution": 128}),
     "genho_256": ("genho", {"resolution": 256}),
+    "syncgan_28": ("syncgan", {"resolution": 28, "modalities": _GREY_28}),
+    "syncgan_32": ("syncgan", {"resolution": 32, "modalities": _SPOKEN_32}),
+    "syncgan_64": ("syncgan", {"resolution": 64, "modalities": _PHOTO_SKETCH_64}),
+    "kggan_32": ("kggan", {"resolution": 32, **_KGGAN_SMALL}),
+    "kggan_64": ("kggan", {"resolution": 64}),
+    "kggan_recolour_64": ("kggan_recolour", {"resolution": 64}),
+    "kggan_recolour_128": ("kggan_recolour", {"resolution": 128}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lowshotgan.checks import parse_duration, with_preset
 from lowshotgan.errors import ConfigError
-from lowshotgan.systems.base import System, make_config
+from lowshotgan.systems.base import System
 from lowshotgan.systems.registry import ARCHS, system_class
 from lowshotgan.train.log import standard_hooks
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
@@ -86,8 +86,7 @@ def read_recipe(path: PathLike) -> SourceRecipe:
 def build_system(arch: str, overrides: Mapping[str, Any]) -> System:
     """An untrained system of an architecture, with some constructor arguments changed."""
     system, arguments = ARCHS[arch]
-    cls = system_class(system)
-    return cls(make_config(cls, {**arguments, **overrides}), arch=arch)
+    return system_class(system).build({**arguments, **overrides}, arch=arch)
 
 
 def train_source(

@@ -1,0 +1,227 @@
+"""What a user knows about categories: one vector each, from attributes, measurements, text encoders or examples.
+
+    names (N), vectors (N, d), dimensions (d names, such as "colour=red"), nuisance {group: transform}
+
+KG-GAN (Chang et al., arXiv 1905.12261) learns categories without images from such a table alone.
+"""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import one_of
+from lowshotgan.data.images import from_uint8
+from lowshotgan.errors import ConfigError
+from lowshotgan.types import PathLike
+
+NUISANCES = ("scramble_colour", "erase_patches", "shuffle_patches", "shift")
+"""Transforms that may be named as not changing a group of attributes."""
+Attributes = Mapping[str, str | Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """A vector for every category, seen or not.
+
+    Attributes:
+        names: of the categories, without repeats.
+        vectors: ``(N, d)`` float32, finite.
+        dimensions: a name for each of the d numbers; ``group=value`` for attributes.
+        nuisance: attribute group -> the transform that does not change it (one of ``NUISANCES``).
+        source: where the vectors came from, for the record.
+    """
+
+    names: tuple[str, ...]
+    vectors: Tensor
+    dimensions: tuple[str, ...] = ()
+    nuisance: Mapping[str, str] = field(default_factory=dict)
+    source: str = "table"
+
+    def __post_init__(self) -> None:
+        if not self.names or len(set(self.names)) != len(self.names) or not all(self.names):
+            raise ConfigError(f"knowledge needs distinct, non-empty category names, got {list(self.names)[:5]}.")
+        if self.vectors.ndim != 2 or len(self.vectors) != len(self.names) or not self.vectors.shape[1]:
+            raise ConfigError(
+                f"knowledge needs one vector for each of {len(self.names)} categories, got the shape "
+                f"{tuple(self.vectors.shape)}; pass a table ({len(self.names)}, d)."
+            )
+        if not torch.isfinite(self.vectors).all():
+            bad = self.names[int((~torch.isfinite(self.vectors)).any(dim=1).nonzero()[0])]
+            raise ConfigError(f"the vector of {bad!r} holds NaN or infinite values; correct it.")
+        if not self.dimensions:
+            object.__setattr__(self, "dimensions", tuple(f"v{i}" for i in range(self.vectors.shape[1])))
+        groups = attribute_groups(self.dimensions)
+        for group, transform in self.nuisance.items():
+            one_of("nuisance transform", transform, NUISANCES)
+            if group not in groups:
+                raise ConfigError(
+                    f"nuisance names the group {group!r}; the knowledge has {', '.join(groups) or 'none'}."
+                )
+
+    @classmethod
+    def from_attributes(
+        cls, table: Mapping[str, Attributes], *, nuisance: Mapping[str, str] | None = None
+    ) -> "Knowledge":
+        """One-hot (or, for several values, multi-hot) groups from ``{"red circle": {"colour": "red", ...}, ...}``.
+
+        Args:
+            table: category -> attribute group -> its value or values; every category has the same groups.
+            nuisance: group -> a transform of the image that does not change it.
+
+        Raises:
+            ConfigError: if a category lacks a group that another has.
+        """
+        if not table:
+            raise ConfigError("the table of attributes is empty; pass at least one category.")
+        groups = {group: None for attributes in table.values() for group in attributes}
+        for name, attributes in table.items():
+            missing = [group for group in groups if group not in attributes]
+            if missing:
+                raise ConfigError(
+                    f"category {name!r} has no attribute {missing[0]!r}; give every category all groups."
+                )
+        values = {g: sorted({v for a in table.values() for v in _values(a[g])}) for g in groups}
+        dimensions = tuple(f"{group}={value}" for group in groups for value in values[group])
+        rows = torch.stack([attribute_vector(attributes, dimensions) for attributes in table.values()])
+        return cls(tuple(table), rows, dimensions, dict(nuisance or {}), "attributes")
+
+    @classmethod
+    def from_table(cls, names: Sequence[str], matrix: Any, *, source: str = "table") -> "Knowledge":
+        """Numbers ``(N, d)``: measured attributes, word vectors; a tensor, an array or lists.
+
+        Raises:
+            ConfigError: for vectors of unequal length, or a number of vectors that is not that of the names.
+        """
+        return cls(tuple(map(str, names)), _as_matrix(matrix), source=source)
+
+    @classmethod
+    def from_text_embeddings(cls, names: Sequence[str], embeddings: Sequence[Tensor]) -> "Knowledge":
+        """Vectors of any text encoder: ``(n_i, d)`` or ``(d,)`` for each category, averaged over its texts.
+
+        Raises:
+            ConfigError: if the encoder's vectors differ in length.
+        """
+        means = [torch.as_tensor(e, dtype=torch.float32).reshape(-1, e.shape[-1]).mean(dim=0) for e in embeddings]
+        return cls.from_table(names, means, source="text embeddings")
+
+    @classmethod
+    def from_exemplars(cls, embed: Callable[[Tensor], Tensor], images: Mapping[str, Any]) -> "Knowledge":
+        """The mean of ``embed`` over a few images of each category.
+
+        Args:
+            embed: from ``(K, 3, H, W)`` in [-1, 1] to ``(K, d)``, such as ``model.embed``.
+            images: category -> ``(K, 3, H, W)`` images, uint8 or in [-1, 1].
+        """
+        rows = []
+        for batch in images.values():
+            ready = from_uint8(batch) if batch.dtype == torch.uint8 else batch
+            with torch.no_grad():
+                rows.append(embed(ready).float().mean(dim=0).cpu())
+        return cls.from_table(list(images), rows, source="exemplars")
+
+    @classmethod
+    def from_file(cls, path: PathLike, *, names: Sequence[str] | None = None) -> "Knowledge":
+        """A ``.csv`` (first column the name; numbers are values, words are attributes) or a ``.npy`` with ``names``.
+
+        Raises:
+            ConfigError: if the file cannot be read, or a ``.npy`` comes without names.
+        """
+        path = Path(path).expanduser()
+        if path.suffix.lower() == ".npy":
+            if names is None:
+                raise ConfigError(f"{path} holds vectors without names; pass names=[...] in its order.")
+            try:
+                return cls.from_table(names, np.load(path, allow_pickle=False), source=path.name)
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"{path} cannot be read as an array of numbers ({error}).") from error
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                header, *rows = list(csv.reader(file)) or [[]]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ConfigError(
+                f"{path} cannot be read ({error}); give a .csv with a header line, or a .npy."
+            ) from error
+        if len(header) < 2 or not rows or any(len(row) != len(header) for row in rows):
+            raise ConfigError(f"{path} must have a header, a name and as many values in each line as the header.")
+        return _from_rows(cls, header, rows, path)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def vector(self, name: str) -> Tensor:
+        """``(d,)`` of one category.
+
+        Raises:
+            ConfigError: if it is not in the table; the message names the closest.
+        """
+        return self.vectors[self.names.index(one_of("category", name, self.names))]
+
+    def select(self, names: Sequence[str]) -> "Knowledge":
+        """The same table with only ``names``, in that order."""
+        rows = torch.stack([self.vector(name) for name in names])
+        return Knowledge(tuple(names), rows, self.dimensions, self.nuisance, self.source)
+
+
+def attribute_groups(dimensions: Sequence[str]) -> dict[str, list[int]]:
+    """Attribute group -> its dimensions; empty if the dimensions are plain numbers."""
+    groups: dict[str, list[int]] = {}
+    for index, name in enumerate(dimensions):
+        group, equals, _ = name.partition("=")
+        if equals:
+            groups.setdefault(group, []).append(index)
+    return groups
+
+
+def attribute_vector(attributes: Attributes, dimensions: Sequence[str]) -> Tensor:
+    """``(d,)`` zeros and ones for ``{"colour": "red", "shape": ["circle", "ring"]}``.
+
+    Raises:
+        ConfigError: for a group or value that no dimension stands for, or a group left out.
+    """
+    groups = attribute_groups(dimensions)
+    if not groups:
+        raise ConfigError("this knowledge has no attribute groups; pass a vector instead of attributes.")
+    vector = torch.zeros(len(dimensions))
+    for group in groups:
+        if group not in attributes:
+            raise ConfigError(f"the attribute {group!r} is missing; the knowledge has {', '.join(groups)}.")
+    for group, chosen in attributes.items():
+        one_of("attribute", group, groups)
+        for value in _values(chosen):
+            known = [dimensions[index].partition("=")[2] for index in groups[group]]
+            vector[groups[group][known.index(one_of(group, value, known))]] = 1.0
+    return vector
+
+
+def _values(chosen: str | Sequence[str]) -> list[str]:
+    return [chosen] if isinstance(chosen, str) else list(chosen)
+
+
+def _as_matrix(matrix: Any) -> Tensor:
+    if isinstance(matrix, Tensor | np.ndarray):
+        return torch.as_tensor(matrix, dtype=torch.float32)
+    rows = [torch.as_tensor(row, dtype=torch.float32).reshape(-1) for row in matrix]
+    if not rows:
+        raise ConfigError("the knowledge table is empty; pass one vector for each category.")
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise ConfigError(f"vectors have the lengths {lengths}; all categories need vectors of one length.")
+    return torch.stack(rows)
+
+
+def _from_rows(cls: type[Knowledge], header: list[str], rows: list[list[str]], path: Path) -> Knowledge:
+    names = [row[0] for row in rows]
+    try:
+        matrix = torch.tensor([[float(value) for value in row[1:]] for row in rows])
+    except ValueError:
+        table = {row[0]: dict(zip(header[1:], row[1:], strict=True)) for row in rows}
+        if len(table) != len(rows):
+            raise ConfigError(f"{path} names a category twice; give each one line.") from None
+        return cls.from_attributes(table)
+    return cls(tuple(names), matrix, tuple(header[1:]), source=path.name)

@@ -1,0 +1,142 @@
+"""Configuration of KG-GAN for categories without images, and of its training."""
+
+from dataclasses import dataclass
+
+from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.data.knowledge import NUISANCES, attribute_groups
+from lowshotgan.errors import ConfigError
+from lowshotgan.losses.knowledge_guided import DISTANCES
+
+INDICATIONS = ("embedding", "one_hot")
+
+
+@dataclass(frozen=True)
+class KGGANConfig:
+    """Constructor arguments; ``create_model(..., knowledge=...)`` fills in those that describe the knowledge.
+
+    Attributes:
+        resolution: side of the images.
+        categories: names of all categories, in the order of the table of vectors.
+        seen: those with images; the others have vectors only.
+        dimensions: names of the numbers in a vector, ``group=value`` for attributes.
+        nuisance: ``group:transform`` pairs; the transform does not change that group of attributes.
+        knowledge_source: where the vectors came from.
+        components: principal components of the seen vectors that are kept; 0 for all dimensions as they are.
+        listed: categories known when training began; one-hot indications have that length. 0 stands for all.
+        seen_indication: how a seen category is told to the generator and the discriminator, "embedding" or "one_hot".
+        unseen_indication: how an unseen one is told to the generator.
+        backbone: "residual" (spectrally normalised residual networks) or "plain" (for 32 px on a CPU).
+        z_dim: length of a latent.
+        width: channels of the generator at full resolution.
+        discriminator_width: channels of the discriminator's first layer.
+        condition_dim: length the plain generator projects a category to.
+        embedding_width: channels of the first layer of the embedding network.
+    """
+
+    resolution: int = 64
+    categories: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    dimensions: tuple[str, ...] = ()
+    nuisance: tuple[str, ...] = ()
+    knowledge_source: str = "table"
+    components: int = 0
+    listed: int = 0
+    seen_indication: str = "embedding"
+    unseen_indication: str = "embedding"
+    backbone: str = "residual"
+    z_dim: int = 128
+    width: int = 64
+    discriminator_width: int = 64
+    condition_dim: int = 32
+    embedding_width: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("categories", "seen", "dimensions", "nuisance"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.categories:
+            raise ConfigError(
+                'kggan needs knowledge: pass knowledge=Knowledge.from_attributes({...}) and seen=["..."] to create_model.'
+            )
+        object.__setattr__(self, "listed", self.listed or len(self.categories))
+        power_of_two("resolution", self.resolution, low=16, high=256)
+        for name in ("z_dim", "width", "discriminator_width", "condition_dim", "embedding_width"):
+            if not isinstance(positive(name, getattr(self, name)), int):
+                raise ConfigError(f"{name} must be a whole number, got {getattr(self, name)!r}.")
+        one_of("seen_indication", self.seen_indication, INDICATIONS)
+        one_of("unseen_indication", self.unseen_indication, INDICATIONS)
+        one_of("backbone", self.backbone, ("residual", "plain"))
+        self._check_categories()
+
+    def _check_categories(self) -> None:
+        strangers = [name for name in self.seen if name not in self.categories]
+        if strangers:
+            raise ConfigError(f"the seen category {strangers[0]!r} has no vector; add it to the knowledge.")
+        if len(self.seen) < 2:
+            raise ConfigError(f"kggan needs at least two seen categories, got {list(self.seen)}.")
+        if not 0 <= self.components <= min(len(self.dimensions), len(self.seen) - 1):
+            raise ConfigError(
+                f"components must be 0 to {min(len(self.dimensions), len(self.seen) - 1)} (seen categories less one, and "
+                f"the dimensions there are), got {self.components!r}."
+            )
+        for pair in self.nuisance:
+            group, _, transform = pair.partition(":")
+            one_of("nuisance transform", transform, NUISANCES)
+            one_of("nuisance group", group, attribute_groups(self.dimensions))
+        if self.nuisance and self.components:
+            raise ConfigError("nuisance needs attribute groups, which components mix; leave one of them out.")
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Categories that are not seen."""
+        return tuple(name for name in self.categories if name not in self.seen)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of a vector as the networks see it."""
+        return self.components or len(self.dimensions)
+
+
+@dataclass(frozen=True)
+class KGGANTraining:
+    """How KG-GAN is trained: the embedding network first, then generator and discriminator.
+
+    Attributes:
+        steps: of the adversarial stage, counted in discriminator steps.
+        batch_size: images per step over all processes.
+        embedding_steps: of the embedding network.
+        folds: times the embedding network is also trained without some of the seen categories, to estimate how it does
+            on categories it never saw; 0 for no estimate.
+        lr: Adam's learning rate of generator and discriminator, betas (0, 0.9).
+        embedding_lr: of the embedding network, betas (0.9, 0.999).
+        discriminator_steps: for each step of the generator.
+        knowledge_weight: of both semantic losses, which sum over the dimensions of vectors of length about 1.
+        distance: "l2", "l1" or "cosine".
+        shift: largest shift in pixels of what the embedding network sees.
+        noise: standard deviation of noise on what it sees.
+        flip: mirror images at random; off for text, and for knowledge that tells left from right.
+        ema_half_life: of the averaged generator, in steps.
+    """
+
+    steps: int = 20_000
+    batch_size: int = 64
+    embedding_steps: int = 1_000
+    folds: int = 3
+    lr: float = 2e-4
+    embedding_lr: float = 1e-3
+    discriminator_steps: int = 5
+    knowledge_weight: float = 1.0
+    distance: str = "l2"
+    shift: int = 3
+    noise: float = 0.1
+    flip: bool = False
+    ema_half_life: float = 700.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "embedding_steps", "lr", "embedding_lr", "discriminator_steps"):
+            positive(name, getattr(self, name))
+        for name in ("folds", "knowledge_weight", "shift", "noise"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        if self.batch_size < 2:
+            raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
+        one_of("distance", self.distance, DISTANCES)

@@ -1,0 +1,169 @@
+"""The two stages of KG-GAN: E on seen images, then G and D (Chang et al., arXiv 1905.12261; the family of US 11379722).
+
+    embedding     E <- || E(x) - v ||^2 on real seen images; frozen afterwards
+    adversarial   D <- hinge on x and G1(z, y1);  G <- -D(G1(z, y1)) + w (|| E(G1) - v1 ||^2 + || E(G2) - v2 ||^2)
+
+D never receives an image of G2: images of unseen categories are judged by the knowledge alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.draws import Draws
+from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
+from lowshotgan.losses.knowledge_guided import embedding_distance
+from lowshotgan.nets.shift import random_shift
+from lowshotgan.systems.kggan.config import KGGANTraining
+from lowshotgan.systems.kggan.guided import KnowledgeGenerator
+from lowshotgan.systems.kggan.nuisance import Nuisance
+from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
+
+
+class View:
+    """What E sees of an image: shifted a little, with a little noise; real and generated images alike."""
+
+    def __init__(self, training: KGGANTraining) -> None:
+        self.shift, self.noise = training.shift, training.noise
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        moved = random_shift(images, draws, pixels=self.shift)
+        return moved + self.noise * draws.normal(len(images), *images.shape[1:]) if self.noise else moved
+
+
+class EmbeddingLoss:
+    """Terms of the first stage.
+
+    Args:
+        net: the embedding network.
+        vectors: ``(C, d)`` of the seen categories, in the order of the labels.
+        nuisance: hides attributes from a part of the batch.
+        view: of the images.
+    """
+
+    def __init__(self, net: nn.Module, vectors: Tensor, nuisance: Nuisance, view: View) -> None:
+        self.net, self.vectors, self.nuisance, self.view = net, vectors, nuisance, view
+
+    def terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Squared distance of E's output from the vector of the image's category."""
+        images, mask = self.nuisance(self.view(batch.images["images"], batch.draws), batch.draws)
+        wanted = self.vectors[batch.images["labels"]]
+        return {"embedding": embedding_distance(self.net(images), wanted, mask=mask)}
+
+
+def embedding_stage(name: str, loss: EmbeddingLoss, batches: Batches, training: KGGANTraining) -> Stage:
+    """One stage that trains an embedding network."""
+    params = ParamGroup(list(loss.net.parameters()), lr=training.embedding_lr, betas=(0.9, 0.999), decay=0.3)
+    return Stage(
+        name=name,
+        steps=training.embedding_steps,
+        batches=batches,
+        groups={"embedding": params},
+        phases=[Phase("embedding", "embedding", loss.terms, {"embedding": 1.0})],
+        modules={"embedding": loss.net},
+    )
+
+
+class KGGANLosses:
+    """Terms of the second stage; each method maps a batch to named ``(B,)`` values.
+
+    Args:
+        generator: with E, frozen, and the table.
+        live: the network that is trained; ``generator.network`` is its average.
+        discriminator: D.
+        seen: rows of the seen categories in the table, in the order of the labels.
+        unseen: rows of the others; if there are none, only the seen side is learnt.
+        training: settings.
+    """
+
+    def __init__(
+        self,
+        generator: KnowledgeGenerator,
+        live: nn.Module,
+        discriminator: nn.Module,
+        seen: Sequence[int],
+        unseen: Sequence[int],
+        training: KGGANTraining,
+    ) -> None:
+        self.generator, self.live, self.discriminator, self.training = generator, live, discriminator, training
+        self.view = View(training)
+        device = generator.table.vectors.device
+        self.seen, self.unseen = torch.tensor(seen, device=device), torch.tensor(unseen, device=device)
+
+    def discriminator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Hinge loss of real seen images against images of G1, each with its category."""
+        reals, rows = batch.images["images"], self.seen[batch.images["labels"]]
+        with torch.no_grad():
+            fakes, fake_rows = self.draw_seen(len(reals), batch.draws)
+        return {"adversarial": hinge_discriminator(self.judge(reals, rows), self.judge(fakes, fake_rows))}
+
+    def generator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """What D says of G1, and how far the embeddings of both generators' images are from those wanted."""
+        count, draws = len(batch.images["images"]), batch.draws
+        images, rows = self.draw_seen(count, draws)
+        terms = {
+            "adversarial": hinge_generator(self.judge(images, rows)),
+            "knowledge_seen": self.knowledge(images, rows, draws),
+        }
+        if len(self.unseen):
+            images, rows = self.draw_unseen(count, draws)
+            terms["knowledge_unseen"] = self.knowledge(images, rows, draws)
+        return terms
+
+    def draw_seen(self, count: int, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Images of G1 and the rows of their categories, drawn alike often."""
+        rows = self.seen[draws.integers(len(self.seen), count)]
+        return self.generator.seen(draws.normal(count, self.generator.z_dim), rows, network=self.live), rows
+
+    def draw_unseen(self, count: int, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Images of G2 and the rows of their categories."""
+        rows = self.unseen[draws.integers(len(self.unseen), count)]
+        return self.generator.unseen(draws.normal(count, self.generator.z_dim), rows, network=self.live), rows
+
+    def judge(self, images: Tensor, rows: Tensor) -> Tensor:
+        """D's logits of images with the categories of ``rows``."""
+        one_hot = self.generator.one_hot["seen"]
+        told = nn.functional.one_hot(rows, self.generator.listed).float() if one_hot else self.vectors[rows]
+        logits: Tensor = self.discriminator(images, told)
+        return logits
+
+    def knowledge(self, images: Tensor, rows: Tensor, draws: Draws) -> Tensor:
+        """Distance of E's reading of ``images`` from the vectors of ``rows``; E stays as it is."""
+        found = self.generator.embedding(self.view(images, draws))
+        return embedding_distance(found, self.vectors[rows], kind=self.training.distance)
+
+    @property
+    def vectors(self) -> Tensor:
+        return self.generator.table.vectors
+
+
+def adversarial_stage(
+    losses: KGGANLosses,
+    batches: Batches,
+    on_step: Callable[[int, dict[str, float]], None],
+    preview: Callable[[], Tensor],
+) -> Stage:
+    """One stage that trains the generating network and D; E and the table are in no group."""
+    training, live, judge = losses.training, losses.live, losses.discriminator
+    weight = training.knowledge_weight
+    weights = {"adversarial": 1.0, "knowledge_seen": weight, "knowledge_unseen": weight}
+    return Stage(
+        name="adversarial",
+        steps=training.steps,
+        batches=batches,
+        groups={
+            "generator": ParamGroup(list(live.parameters()), lr=training.lr, betas=(0.0, 0.9)),
+            "discriminator": ParamGroup(list(judge.parameters()), lr=training.lr, betas=(0.0, 0.9)),
+        },
+        phases=[
+            Phase("discriminator", "discriminator", losses.discriminator_terms, {"adversarial": 1.0}),
+            Phase("generator", "generator", losses.generator_terms, weights, every=training.discriminator_steps),
+        ],
+        modules={"generator": live, "discriminator": judge},
+        averages={"generator": (live, losses.generator.network)},
+        ema_half_life=training.ema_half_life,
+        ema_rampup=0.5,
+        on_step=[on_step],
+        preview=preview,
+    )

@@ -1,0 +1,410 @@
+"""KG-GAN as a system: images of categories of which only a vector is known.
+
+Chang, Yu, Chen and Chang, "KG-GAN: Knowledge-Guided Generative Adversarial Networks", arXiv 1905.12261. The method is
+described in the published patent US 11379722; see the documentation of this system.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import one_of, parse_seeds, positive
+from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
+from lowshotgan.data.images import from_uint8
+from lowshotgan.data.knowledge import Attributes, Knowledge, attribute_vector
+from lowshotgan.data.knowledge_report import KnowledgeReport, knowledge_report
+from lowshotgan.draws import latents_from_seeds
+from lowshotgan.errors import ConfigError
+from lowshotgan.losses.knowledge_guided import nearest
+from lowshotgan.messages import tell, warn
+from lowshotgan.nets.batch_norm import recompute_batch_norm
+from lowshotgan.systems.base import System, make_config
+from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.kggan.config import KGGANConfig, KGGANTraining
+from lowshotgan.systems.kggan.guided import KnowledgeGenerator, make_discriminator, rows_of
+from lowshotgan.systems.kggan.networks import EmbeddingNet
+from lowshotgan.systems.kggan.nuisance import Nuisance
+from lowshotgan.systems.kggan.paths import AnyCategory, walk
+from lowshotgan.systems.kggan.stages import EmbeddingLoss, KGGANLosses, View, adversarial_stage, embedding_stage
+from lowshotgan.types import PathLike, Stage
+
+Category = str | Sequence[str] | Attributes | Tensor
+
+
+class KGGAN(System):
+    """A generator of seen and unseen categories, with the network that reads embeddings and the table of vectors.
+
+    Attributes:
+        generator: the averaged generating network, E and the table.
+        discriminator: its discriminator of seen categories, or ``None`` if the weights came without one.
+        statistics_samples: latents behind the batch-norm statistics of a trained generator.
+    """
+
+    system = "kggan"
+    Config = KGGANConfig
+    Training = KGGANTraining
+    generator: KnowledgeGenerator
+    statistics_samples = 1000
+
+    def __init__(self, config: KGGANConfig, *, arch: str) -> None:
+        super().__init__(config, arch=arch)
+        self.generator = KnowledgeGenerator(config)
+        self.discriminator = make_discriminator(config)
+        self._stale = False
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
+        """An untrained system from ``knowledge`` (a ``Knowledge``, a mapping of attributes or a file), ``seen``,
+        ``unseen`` and the arguments of the configuration.
+
+        Without ``unseen``, every category of the knowledge that is not seen is; without ``seen``, every other one.
+        """
+        rest = dict(arguments)
+        if rest.get("knowledge") is None:
+            return super().build({key: value for key, value in rest.items() if key != "knowledge"}, arch=arch)
+        knowledge = as_knowledge(rest.pop("knowledge"))
+        unseen = rest.pop("unseen", None)
+        hidden = set(unseen or ())
+        seen = list(rest.pop("seen", None) or [name for name in knowledge.names if name not in hidden])
+        unseen = list(unseen if unseen is not None else [name for name in knowledge.names if name not in seen])
+        if set(seen) & set(unseen):
+            raise ConfigError(f"{sorted(set(seen) & set(unseen))[0]!r} is both seen and unseen; name it once.")
+        knowledge = knowledge.select([*seen, *unseen])
+        about = {
+            "categories": knowledge.names,
+            "seen": tuple(seen),
+            "dimensions": knowledge.dimensions,
+            "nuisance": tuple(f"{group}:{transform}" for group, transform in knowledge.nuisance.items()),
+            "knowledge_source": knowledge.source,
+        }
+        system = cls(make_config(cls, {**about, **rest}), arch=arch)
+        system.generator.table.fit(knowledge)
+        for sentence in knowledge_report(knowledge, seen, unseen).warnings:
+            warn(sentence)
+        return system
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names that ``generate(category=...)`` takes."""
+        names: tuple[str, ...] = self.config.categories
+        return names
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The table, as the user gave it."""
+        vectors = self.generator.table.decode(self.generator.table.vectors).cpu()
+        return Knowledge(self.categories, vectors, self.config.dimensions, source=self.config.knowledge_source)
+
+    def report(self) -> KnowledgeReport:
+        """How the unseen categories relate to the seen ones; see ``knowledge_report``."""
+        return knowledge_report(self.knowledge, self.config.seen, self.config.unseen)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        category: Category | None = None,
+        seeds: int | str | Sequence[int] | None = None,
+        latents: Tensor | None = None,
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+        **unknown: Any,
+    ) -> Generation:
+        """Make images of one category or of several.
+
+        Args:
+            n: number of images, seeds 0 to n - 1.
+            category: a name, attributes such as ``{"colour": "red", "shape": "ring"}``, a vector ``(d,)`` in the units
+                of the knowledge, a name for each image, or vectors ``(N, d)``. Left out, each seed draws one of all.
+            seeds: a seed, several, or text such as ``"0,5,10-19"``.
+            latents: ``(N, z_dim)`` instead of seeds.
+            batch_size: images per forward pass; 16 by default.
+            output_type: "pil", "pt" or "np"; see ``Generation.images``.
+
+        Raises:
+            ConfigError: for an unknown category, a vector of another length, or unusable options.
+        """
+        if unknown:
+            raise ConfigError(
+                f"{self.arch} generates from seeds and a category; it takes no {', '.join(sorted(unknown))}."
+            )
+        if latents is not None and (seeds is not None or n is not None):
+            raise ConfigError("pass either latents or seeds (or n), not both.")
+        several = isinstance(category, list | tuple) or (isinstance(category, Tensor) and category.ndim == 2)
+        if several and n is None and seeds is None and latents is None:
+            n = len(category)  # type: ignore[arg-type]
+        used = None if latents is not None else parse_seeds(seeds, n)
+        codes = latents if latents is not None else latents_from_seeds(used or [0], self.config.z_dim)
+        told = self.indication(category, used, len(codes))
+        return Generation(self._draw(codes, told, batch_size), used, codes.cpu(), output_type)
+
+    def interpolate(
+        self,
+        seeds: int | str | Sequence[int],
+        *,
+        categories: Sequence[Category] | None = None,
+        frames: int = 60,
+        loop: bool = True,
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+    ) -> Generation:
+        """Walk between seeds, between categories, or both at once.
+
+        Args:
+            seeds: one or more; with fewer seeds than categories (or the reverse) the shorter list is repeated.
+            categories: names, attributes or vectors; left out, the first category throughout.
+            frames: images in all.
+            loop: return to the start at the end.
+            batch_size: images per forward pass.
+            output_type: as in ``generate``.
+
+        Raises:
+            ConfigError: for fewer than two stops.
+        """
+        numbers = parse_seeds(seeds)
+        chosen = list(categories) if categories else [self.categories[0]]
+        stops = max(len(numbers), len(chosen))
+        if stops < 2:
+            raise ConfigError("interpolate needs two stops: two seeds, or one seed and categories=[...] with two.")
+        codes = latents_from_seeds([numbers[i % len(numbers)] for i in range(stops)], self.config.z_dim)
+        told = torch.cat([self.indication(chosen[i % len(chosen)], None, 1) for i in range(stops)])
+        codes, told = walk(codes, told.cpu(), frames=int(positive("frames", frames)), loop=loop)
+        with torch.no_grad():
+            return Generation(self._draw(codes, told.to(self.device), batch_size), None, codes, output_type)
+
+    def add_categories(self, knowledge: Knowledge | Mapping[str, Any]) -> None:
+        """Make new unseen categories known to a trained model, which then draws them at once.
+
+        Args:
+            knowledge: a ``Knowledge``, or name -> vector or attributes.
+
+        Raises:
+            ConfigError: if a name exists already, vectors have another length, or unseen categories are told one-hot.
+        """
+        if self.config.unseen_indication == "one_hot":
+            raise ConfigError(
+                "this model tells unseen categories one-hot, so their number is fixed; train with "
+                "unseen_indication='embedding' to add some later."
+            )
+        table = (
+            dict(zip(knowledge.names, knowledge.vectors, strict=True))
+            if isinstance(knowledge, Knowledge)
+            else knowledge
+        )
+        known = [name for name in table if name in self.categories]
+        if known:
+            raise ConfigError(f"the category {known[0]!r} exists already; give the new one another name.")
+        vectors = torch.cat([self._encoded(entry, name) for name, entry in table.items()])
+        rows = self.generator.table
+        rows.vectors = torch.cat([rows.vectors, vectors])
+        rows.is_seen = torch.cat([rows.is_seen, rows.is_seen.new_zeros(len(vectors))])
+        self.config = replace(self.config, categories=(*self.categories, *map(str, table)))
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> Tensor:
+        """What E reads in ``(N, 3, R, R)`` images in [-1, 1]: ``(N, d)`` vectors in the units of the knowledge.
+
+        A new category can be added from a few images: ``Knowledge.from_exemplars(model.embed, {"name": images})``.
+        """
+        self.generator.embedding.eval()
+        found = self.generator.embedding(images.to(self.device))
+        return self.generator.table.decode(found).cpu()
+
+    def read_data(self, data: Any, **options: Any) -> CategorySet:
+        """Images of the seen categories; see ``load_categories``. Images of others are not opened."""
+        return load_categories(data, self.config.seen, resolution=self.config.resolution, **options)
+
+    def stages(
+        self,
+        images: CategorySet,
+        training: KGGANTraining | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        preview_seeds: Sequence[int] = range(8),
+    ) -> Iterator[Stage]:
+        """Train E, say how well it reads categories it did not see, then train generator and discriminator.
+
+        Args:
+            images: of the seen categories, from ``read_data``.
+            training: settings.
+            seed: of the order of images.
+            rank: of this process.
+            world_size: number of processes.
+            preview_seeds: drawn in each of up to eight categories for the run folder.
+
+        Raises:
+            ConfigError: if the model came without its discriminator.
+        """
+        training = training or KGGANTraining()
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
+        options: dict[str, Any] = {
+            "flip": training.flip,
+            "seed": seed,
+            "rank": rank,
+            "world_size": world_size,
+            "device": self.device,
+        }
+        generator, seen = self.generator, rows_of(self.config.seen, self.categories)
+        held_out: list[tuple[int, float]] = []
+        yield from self._folds(images, training, options, held_out)
+        net = generator.embedding.requires_grad_(True).train()
+        batches = CategoryBatches(images, training.batch_size, **options)
+        yield self._embedding_stage("embedding", net, batches, training)
+        net.requires_grad_(False).eval()
+        self._tell_accuracy(self._accuracy(net, images, torch.arange(len(images))), held_out)
+        live = copy.deepcopy(generator.network).requires_grad_(True).train()
+        generator.network.eval().requires_grad_(False)
+        losses = KGGANLosses(
+            generator,
+            live,
+            self.discriminator.train(),
+            seen,
+            rows_of(self.config.unseen, self.categories),
+            training,
+        )
+        batches = CategoryBatches(images, training.batch_size, **options)
+        self._stale = True
+        yield adversarial_stage(losses, batches, self._mark_stale, lambda: self._preview(preview_seeds))
+
+    def _folds(
+        self,
+        images: CategorySet,
+        training: KGGANTraining,
+        options: Mapping[str, Any],
+        held_out: list[tuple[int, float]],
+    ) -> Iterator[Stage]:
+        """Train E without some seen categories, in turn, and note how many images of those it reads right."""
+        count = len(self.config.seen)
+        folds = min(training.folds, count // 2)
+        for fold in range(folds if folds > 1 else 0):
+            left_out = list(range(fold, count, folds))
+            rest = [label for label in range(count) if label not in left_out]
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(options["seed"] + fold)
+                trial = EmbeddingNet(self.config.embedding_dim, width=self.config.embedding_width).to(self.device)
+            batches = CategoryBatches(images, training.batch_size, only=rest, **options)
+            yield self._embedding_stage(f"fold-{fold}", trial, batches, training)
+            rows = torch.isin(images.labels, torch.tensor(left_out)).nonzero()[:, 0]
+            held_out.append((len(rows), self._accuracy(trial, images, rows)))
+
+    def settle(self) -> None:
+        """Recompute the batch-norm statistics if the averaged weights have moved since the last time."""
+        if self._stale:
+            recompute_batch_norm(AnyCategory(self.generator), z_dim=self.config.z_dim, samples=self.statistics_samples)
+            self._stale = False
+
+    def save_pretrained(self, folder: PathLike, **options: Any) -> Any:
+        """Write the model folder (see ``System.save_pretrained``), with statistics that belong to the weights."""
+        self.settle()
+        return super().save_pretrained(folder, **options)
+
+    def indication(self, category: Category | None, seeds: Sequence[int] | None, count: int) -> Tensor:
+        """``(count, k)`` what the generating network is told; see ``generate``."""
+        if isinstance(category, (Tensor, Mapping)):
+            encoded = self._encoded(category, "the category")
+            if self.config.unseen_indication == "one_hot":
+                raise ConfigError("this model tells unseen categories one-hot; pass the name of a category it knows.")
+            if len(encoded) not in (1, count):
+                raise ConfigError(
+                    f"{len(encoded)} vectors for {count} images; pass one vector, or one for each image."
+                )
+            return self.generator.indication_of(encoded.expand(count, -1))
+        if category is None:
+            numbers = seeds if seeds is not None else range(count)
+            picks = [torch.Generator().manual_seed(number) for number in numbers]
+            rows = [int(torch.randint(2**31, (1,), generator=pick)) % len(self.categories) for pick in picks]
+        else:
+            names = [category] * count if isinstance(category, str) else list(category)
+            if len(names) != count:
+                raise ConfigError(f"{len(names)} categories for {count} images; pass one, or one for each image.")
+            rows = rows_of([one_of("category", name, self.categories) for name in names], self.categories)
+        chosen = torch.tensor(rows, device=self.device)
+        seen = self.generator.indication(chosen, "seen")
+        unseen = self.generator.indication(chosen.clamp(max=self.generator.listed - 1), "unseen")
+        if self.config.unseen_indication == "embedding":
+            unseen = self.generator.indication_of(self.generator.table.vectors[chosen])
+        return torch.where(self.generator.table.is_seen[chosen][:, None], seen, unseen)
+
+    def _encoded(self, given: Any, name: str) -> Tensor:
+        """``(N, embedding_dim)`` of a vector, vectors or attributes; says so if it is far from all seen ones."""
+        raw = attribute_vector(given, self.config.dimensions) if isinstance(given, Mapping) else torch.as_tensor(given)
+        raw = raw.float().reshape(-1, raw.shape[-1]).to(self.device)
+        if raw.shape[1] != len(self.config.dimensions) or not torch.isfinite(raw).all():
+            raise ConfigError(
+                f"{name} has a vector of length {raw.shape[1]}; this model needs {len(self.config.dimensions)} finite "
+                "numbers, in the order of model.knowledge.dimensions."
+            )
+        encoded = self.generator.table.encode(raw)
+        if bool(self.generator.table.is_far(encoded).any()):
+            warn(f"{name} lies far from every category with images; what is drawn there is a guess.")
+        return encoded
+
+    def _draw(self, latents: Tensor, told: Tensor, batch_size: int | None) -> Tensor:
+        if latents.ndim != 2 or latents.shape[1] != self.config.z_dim:
+            raise ConfigError(f"latents must be (N, {self.config.z_dim}), got {tuple(latents.shape)}.")
+        self.settle()
+        size = int(positive("batch_size", batch_size or 16))
+        network = self.generator.network.eval()
+        parts = zip(latents.float().split(size), told.split(size), strict=True)
+        return torch.cat([network(z.to(self.device), y).float().cpu() for z, y in parts])
+
+    def _embedding_stage(
+        self, name: str, net: EmbeddingNet, batches: CategoryBatches, training: KGGANTraining
+    ) -> Stage:
+        vectors = self.generator.table.vectors[rows_of(self.config.seen, self.categories)]
+        nuisance = Nuisance(self.config.dimensions, self.config.nuisance)
+        return embedding_stage(name, EmbeddingLoss(net, vectors, nuisance, View(training)), batches, training)
+
+    @torch.no_grad()
+    def _accuracy(self, net: EmbeddingNet, images: CategorySet, rows: Tensor) -> float:
+        """Share of images (at most 1000) whose embedding is nearest to their own category, among all seen ones."""
+        rows = rows[:: max(1, len(rows) // 1000)]
+        vectors = self.generator.table.vectors[rows_of(self.config.seen, self.categories)]
+        right = 0
+        for part in rows.split(64):
+            found = net.eval()(from_uint8(images.images.uint8(part)).to(self.device))
+            right += int((nearest(found, vectors).cpu() == images.labels[part]).sum())
+        return right / max(len(rows), 1)
+
+    def _tell_accuracy(self, seen: float, held_out: Sequence[tuple[int, float]]) -> None:
+        chance = 1 / len(self.config.seen)
+        self.details["embedding"] = {"seen_accuracy": round(seen, 4), "chance": round(chance, 4)}
+        told = f"The embedding network reads {seen:.0%} of the seen images right (chance {chance:.0%})."
+        total = sum(count for count, _ in held_out)
+        if total:
+            estimate = sum(count * share for count, share in held_out) / total
+            self.details["embedding"]["held_out_accuracy"] = round(estimate, 4)
+            told += f" Of categories left out in turn, {estimate:.0%}: expect about that for unseen ones."
+            if estimate < 2 * chance:
+                warn(
+                    "the embedding network hardly reads categories it did not see; unseen categories will not look "
+                    "right. Name what does not change each attribute (nuisance=...), or add seen categories."
+                )
+        tell(told)
+
+    def _preview(self, seeds: Sequence[int]) -> Tensor:
+        names = list(self.config.unseen[:4]) + list(self.config.seen)
+        stale, self._stale = self._stale, False  # the statistics are recomputed when training ends
+        try:
+            pictures = [self.generate(category=name, seeds=list(seeds)).tensor for name in names[:8]]
+        finally:
+            self._stale = stale
+        return torch.cat(pictures)
+
+    def _mark_stale(self, step: int, log: dict[str, float]) -> None:
+        self._stale = True
+
+
+def as_knowledge(given: Any) -> Knowledge:
+    """A ``Knowledge`` from one, from ``{"name": {"group": "value"}}``, or from the path of a table."""
+    if isinstance(given, Knowledge):
+        return given
+    return Knowledge.from_attributes(given) if isinstance(given, Mapping) else Knowledge.from_file(given)

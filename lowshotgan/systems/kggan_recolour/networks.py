@@ -1,0 +1,189 @@
+"""Networks of KG-GAN for recolouring (Chang et al., arXiv 1905.12261 v1; claims 8 to 16 of US 11379722).
+
+    F1(x, y) = conv1x1(x; T1(x, y))        F2(x, c) = conv1x1(x; T2(x, c))        M(x) in (0, 1), shared
+    G1(x, y) = M F1 + (1 - M) x            G2(x, c) = M F2 + (1 - M) x
+    D(x) -> patch logits, category logits
+
+The generated 1 x 1 filters have no extent in space, so all shapes come from x and all localisation from M.
+"""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+SLOPE = 0.2
+
+
+class RecolourGenerator(nn.Module):
+    """G1 and G2: two transforms and one mask.
+
+    Args:
+        resolution: side of the images; it decides how deep the mask network is.
+        categories: number of seen colours.
+        transform_width: of T1 and T2.
+        hidden: of the generated filters.
+        mask_width: of M.
+    """
+
+    def __init__(
+        self, resolution: int, categories: int, *, transform_width: int = 20, hidden: int = 0, mask_width: int = 16
+    ) -> None:
+        super().__init__()
+        self.categories = categories
+        self.seen = Transform(categories, width=transform_width, hidden=hidden)
+        self.unseen = Transform(3, width=transform_width, hidden=hidden)
+        self.mask = MaskNet(int(math.log2(resolution)) - 2, width=mask_width)
+
+    def to_category(self, images: Tensor, labels: Tensor) -> "Recoloured":
+        """G1: ``(B, 3, H, W)`` in [-1, 1] in the seen colours ``labels (B,)``."""
+        told = F.one_hot(labels, self.categories).to(images.dtype)
+        return combine(images, self.seen(images, told), self.mask(images))
+
+    def to_colour(self, images: Tensor, colours: Tensor) -> "Recoloured":
+        """G2: ``(B, 3, H, W)`` in any colours ``(B, 3)`` in [-1, 1]."""
+        return combine(images, self.unseen(images, colours), self.mask(images))
+
+
+class Recoloured:
+    """What a generator made.
+
+    Attributes:
+        images: ``(B, 3, H, W)``, the region recoloured; not clamped.
+        foreground: ``(B, 3, H, W)``, the whole image recoloured.
+        mask: ``(B, 1, H, W)`` in [0, 1], the probability of the region.
+    """
+
+    def __init__(self, images: Tensor, foreground: Tensor, mask: Tensor) -> None:
+        self.images, self.foreground, self.mask = images, foreground, mask
+
+
+def combine(images: Tensor, foreground: Tensor, mask: Tensor) -> Recoloured:
+    """The combiner: foreground inside the mask, the image itself outside."""
+    return Recoloured(mask * foreground + (1 - mask) * images, foreground, mask)
+
+
+class Transform(nn.Module):
+    """T and the convolution it feeds: three strided convolutions, mean over positions, two layers, then filters.
+
+    It starts at the identity. With ``hidden`` channels it generates two layers with a leaky ReLU between them.
+    """
+
+    def __init__(self, told: int, *, width: int = 20, hidden: int = 0) -> None:
+        super().__init__()
+        self.hidden = hidden
+        channels = [3 + told, width, 2 * width, 2 * width]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1) for a, b in itertools.pairwise(channels)
+        )
+        self.middle = nn.Linear(channels[-1], 64)
+        start = _identity(hidden)
+        self.filters = nn.Linear(64, len(start))
+        nn.init.normal_(self.filters.weight, std=0.02)
+        with torch.no_grad():
+            self.filters.bias.copy_(start)
+
+    def forward(self, images: Tensor, told: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` and what is told ``(B, k)`` to the recoloured whole image, not clamped."""
+        return self.apply_filters(images, self.predict(images, told))
+
+    def predict(self, images: Tensor, told: Tensor) -> Tensor:
+        """``(B, P)`` weights and offsets of the generated layers."""
+        plane = told[:, :, None, None].expand(-1, -1, *images.shape[2:]).to(images.dtype)
+        x = torch.cat([images, plane], dim=1)
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), SLOPE)
+        filters: Tensor = self.filters(F.leaky_relu(self.middle(x.mean(dim=(2, 3))), SLOPE))
+        return filters
+
+    def apply_filters(self, images: Tensor, filters: Tensor) -> Tensor:
+        """The generated 1 x 1 layers, each image by its own."""
+        if not self.hidden:
+            weight, offset = filters.split([9, 3], dim=1)
+            return _layer(images, weight.unflatten(1, (3, 3)), offset)
+        k = self.hidden
+        first, bias, second, offset = filters.split([3 * k, k, 3 * k, 3], dim=1)
+        inner = F.leaky_relu(_layer(images, first.unflatten(1, (k, 3)), bias), SLOPE)
+        return _layer(inner, second.unflatten(1, (3, k)), offset)
+
+
+def _layer(images: Tensor, weight: Tensor, offset: Tensor) -> Tensor:
+    """``(B, in, H, W)``, ``(B, out, in)`` and ``(B, out)`` to ``(B, out, H, W)``."""
+    mixed = torch.bmm(weight, images.flatten(2)) + offset[:, :, None]
+    return mixed.view(*mixed.shape[:2], *images.shape[2:])
+
+
+def _identity(hidden: int) -> Tensor:
+    """Filters that change nothing; x is the difference of two leaky ReLUs of x and -x."""
+    eye = torch.eye(3)
+    if not hidden:
+        return torch.cat([eye.flatten(), torch.zeros(3)])
+    first, second = torch.zeros(hidden, 3), torch.zeros(3, hidden)
+    first[:3], first[3:6] = eye, -eye
+    second[:, :3], second[:, 3:6] = eye / (1 + SLOPE), -eye / (1 + SLOPE)
+    return torch.cat([first.flatten(), torch.zeros(hidden), second.flatten(), torch.zeros(3)])
+
+
+class MaskNet(nn.Module):
+    """M: a U-Net with instance norm that says for each pixel how surely it belongs to the region.
+
+    Args:
+        levels: downsamplings; 4 at 64 px, so that the deepest layer sees the whole object.
+        width: channels at full resolution; twice as many one level down, four times as many below.
+    """
+
+    def __init__(self, levels: int, *, width: int = 16) -> None:
+        super().__init__()
+        channels = [width * min(2**level, 4) for level in range(levels + 1)]
+        self.stem = _block(3, width)
+        self.down = nn.ModuleList(_block(a, b, stride=2) for a, b in itertools.pairwise(channels))
+        self.up = nn.ModuleList(_block(b + a, a) for a, b in reversed(list(itertools.pairwise(channels))))
+        self.to_mask = nn.Conv2d(width, 1, kernel_size=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` to ``(B, 1, H, W)`` in (0, 1)."""
+        features = [self.stem(images)]
+        for block in self.down:
+            features.append(block(features[-1]))
+        x = features.pop()
+        for block in self.up:
+            x = block(torch.cat([F.interpolate(x, scale_factor=2), features.pop()], dim=1))
+        mask: Tensor = self.to_mask(x).sigmoid()
+        return mask
+
+
+def _block(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
+    kernel = 3 if stride == 1 else 4
+    conv = nn.Conv2d(before, after, kernel_size=kernel, stride=stride, padding=1, bias=False)
+    return nn.Sequential(conv, nn.InstanceNorm2d(after, affine=True), nn.LeakyReLU(SLOPE))
+
+
+class RecolourDiscriminator(nn.Module):
+    """D: patch logits, and the category of the region.
+
+    Args:
+        categories: number of seen colours.
+        width: channels of the first layer; then twice and four times as many.
+    """
+
+    def __init__(self, categories: int, *, width: int = 24) -> None:
+        super().__init__()
+        channels = [3, width, 2 * width, 4 * width]
+        self.convs = nn.ModuleList(
+            spectral_norm(nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1)) for a, b in itertools.pairwise(channels)
+        )
+        self.patch = spectral_norm(nn.Conv2d(channels[-1], 1, kernel_size=3, padding=1))
+        deepest = channels[-1]
+        self.deeper = spectral_norm(nn.Conv2d(deepest, deepest, kernel_size=4, stride=2, padding=1))
+        self.category = spectral_norm(nn.Linear(deepest, categories))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, 3, H, W)`` to logits ``(B, 1, H/8, W/8)`` and category logits ``(B, categories)``."""
+        x = images
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), SLOPE)
+        deep = F.leaky_relu(self.deeper(x), SLOPE)
+        return self.patch(x), self.category(deep.mean(dim=(2, 3)))

@@ -1,0 +1,252 @@
+"""KG-GAN for recolouring as a system: a region of an image in any colour, learnt from categories without masks.
+
+Chang, Yu, Chen and Chang, "KG-GAN: Knowledge-Guided Generative Adversarial Networks", arXiv 1905.12261 (version 1). The
+method is described in the published patent US 11379722; see the documentation of this system.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lowshotgan.checks import one_of, positive
+from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
+from lowshotgan.data.colours import parse_colour
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8, image_grid
+from lowshotgan.errors import ConfigError
+from lowshotgan.messages import warn
+from lowshotgan.systems.base import System
+from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.kggan_recolour.config import RecolourConfig, RecolourTraining
+from lowshotgan.systems.kggan_recolour.networks import RecolourDiscriminator, Recoloured, RecolourGenerator, combine
+from lowshotgan.systems.kggan_recolour.stages import RecolourLosses, recolour_stage
+from lowshotgan.types import Stage
+
+SENSIBLE_AREA = (0.02, 0.6)
+"""Shares of an image a region usually covers; outside of them the user is told."""
+RAINBOW = ("#c62828", "#ef8a17", "#e8d03a", "#3c9d4a", "#2bb5c0", "#2f5bd7", "#7b3fb5", "#e678b0")
+"""Colours of previews and of a contact sheet whose colours are left out."""
+
+
+@dataclass(frozen=True)
+class Recolouring(Generation):
+    """Recoloured images.
+
+    Attributes:
+        masks: ``(N, 1, H, W)`` in [0, 1], where the colour was changed; ``None`` unless asked for.
+    """
+
+    masks: Tensor | None = None
+
+
+class KGGANRecolour(System):
+    """Changes the colour of one region and nothing else.
+
+    Attributes:
+        generator: averaged T1, T2 and M.
+        discriminator: its discriminator, or ``None`` if the weights came without one.
+    """
+
+    system = "kggan_recolour"
+    Config = RecolourConfig
+    Training = RecolourTraining
+    generator: RecolourGenerator
+    discriminator: RecolourDiscriminator | None
+
+    def __init__(self, config: RecolourConfig, *, arch: str) -> None:
+        super().__init__(config, arch=arch)
+        self.generator = RecolourGenerator(
+            config.resolution,
+            len(config.categories),
+            transform_width=config.transform_width,
+            hidden=config.hidden,
+            mask_width=config.mask_width,
+        )
+        self.discriminator = RecolourDiscriminator(len(config.categories), width=config.discriminator_width)
+
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        content: Any = None,
+        color: Any = None,
+        category: str | Sequence[str] | None = None,
+        mask: bool = False,
+        hard: bool | None = None,
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+        **unknown: Any,
+    ) -> Recolouring:
+        """Recolour ``content``; the same as ``recolor(content, ...)``.
+
+        Raises:
+            ConfigError: without content, with both or none of ``color`` and ``category``, or for unusable options.
+        """
+        if unknown:
+            raise ConfigError(f"{self.arch} recolours images; it takes no {', '.join(sorted(unknown))}.")
+        if content is None:
+            raise ConfigError(
+                f"{self.arch} needs images to recolour: pass content=, or call recolor(images, color=...)."
+            )
+        made = self.recolor(
+            content,
+            color=color,
+            category=category,
+            mask=mask,
+            hard=hard,
+            batch_size=batch_size,
+            output_type=output_type,
+        )
+        if n is not None and n != len(made):
+            raise ConfigError(f"n={n} but content holds {len(made)} images; leave n out.")
+        return made
+
+    @torch.no_grad()
+    def recolor(
+        self,
+        images: Any,
+        *,
+        color: Any = None,
+        category: str | Sequence[str] | None = None,
+        mask: bool = False,
+        hard: bool | None = None,
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+    ) -> Recolouring:
+        """The same images with the region in another colour; everything outside it stays.
+
+        Args:
+            images: anything ``load_images`` takes.
+            color: ``"#3b7dd8"``, three floats in [0, 1] or three whole numbers from 0 to 255; a list gives each image
+                its own.
+            category: instead of a colour, the name of a seen category, or one for each image.
+            mask: also return where the colour was changed.
+            hard: cut the mask at one half; by default as the model was configured.
+            batch_size: images per forward pass; 16 by default.
+            output_type: "pil", "pt" or "np"; see ``Generation.images``.
+
+        Raises:
+            ConfigError: for both or none of ``color`` and ``category``, or an unusable one.
+            ImageInputError: for unreadable images.
+        """
+        if (color is None) == (category is None):
+            raise ConfigError("recolor needs a colour or a category: pass color='#3b7dd8' or category='blond'.")
+        targets = self._labels(category) if category is not None else self._colours(color)
+        found = self._read(images)
+        if len(targets) not in (1, len(found)):
+            raise ConfigError(f"{len(targets)} targets for {len(found)} images; pass one, or one for each image.")
+        targets = targets.expand(len(found), *targets.shape[1:])
+        cut = self.config.hard if hard is None else hard
+        parts = zip(
+            found.split(size := int(positive("batch_size", batch_size or 16))), targets.split(size), strict=True
+        )
+        made = [self._draw(x.to(self.device), t.to(self.device), hard=cut) for x, t in parts]
+        drawn = torch.cat([part.images.float().clamp(-1, 1).cpu() for part in made])
+        masks = torch.cat([part.mask.float().cpu() for part in made])
+        self._check_area(masks)
+        return Recolouring(drawn, None, targets.float().cpu(), output_type, masks if mask else None)
+
+    @torch.no_grad()
+    def region(self, images: Any) -> Tensor:
+        """``(N, 1, R, R)`` in [0, 1]: how surely each pixel belongs to the region."""
+        parts = self._read(images).split(16)
+        return torch.cat([self.generator.eval().mask(part.to(self.device)).float().cpu() for part in parts])
+
+    def contact_sheet(self, images: Any, colors: Sequence[Any] = RAINBOW, *, hard: bool | None = None) -> Image.Image:
+        """Each image in a row: as it is, then in each colour.
+
+        Args:
+            images: anything ``load_images`` takes; usually one.
+            colors: as ``recolor`` takes them.
+            hard: as in ``recolor``.
+        """
+        found = load_images(images, resolution=self.config.resolution).uint8()
+        columns = [from_uint8(found)] + [self.recolor(found, color=color, hard=hard).tensor for color in colors]
+        return image_grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns))
+
+    def read_data(self, data: Any, **options: Any) -> CategorySet:
+        """Images of the seen categories; see ``load_categories``."""
+        return load_categories(data, self.config.categories, resolution=self.config.resolution, **options)
+
+    def stages(
+        self,
+        images: CategorySet,
+        training: RecolourTraining | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        preview_images: int = 7,
+    ) -> Iterator[Stage]:
+        """Training from scratch: one stage; afterwards ``generator`` holds the average.
+
+        Args:
+            images: of the seen categories, from ``read_data``.
+            training: settings.
+            seed: of the order of images.
+            rank: of this process.
+            world_size: number of processes.
+            preview_images: recoloured after some steps for the run folder.
+
+        Raises:
+            ConfigError: if the model came without its discriminator.
+        """
+        training = training or RecolourTraining()
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
+        batches = CategoryBatches(
+            images,
+            training.batch_size,
+            flip=training.flip,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            device=self.device,
+        )
+        averaged, live = self.generator, copy.deepcopy(self.generator).requires_grad_(True).train()
+        averaged.eval().requires_grad_(False)
+        step = max(1, len(images) // preview_images)
+        shown = images.images.uint8(range(0, len(images), step)[:preview_images])
+        losses = RecolourLosses(live, self.discriminator.train(), training)
+        yield recolour_stage(losses, averaged, batches, lambda: self._preview(shown))
+
+    def _preview(self, shown: Tensor) -> Tensor:
+        """A row for each image: as it is, in seven colours, and its mask."""
+        columns = [from_uint8(shown)] + [self.recolor(shown, color=color).tensor for color in RAINBOW[:6]]
+        columns.append((self.region(shown) * 2 - 1).expand(shown.shape))
+        return torch.stack(columns, dim=1).flatten(0, 1)
+
+    def _draw(self, images: Tensor, targets: Tensor, *, hard: bool) -> Recoloured:
+        generator = self.generator.eval()
+        by_label = targets.ndim == 1
+        made = generator.to_category(images, targets) if by_label else generator.to_colour(images, targets)
+        return combine(images, made.foreground, (made.mask > 0.5).to(images.dtype)) if hard else made
+
+    def _read(self, images: Any) -> Tensor:
+        """``(N, 3, R, R)`` in [-1, 1]."""
+        return from_uint8(load_images(images, resolution=self.config.resolution).uint8())
+
+    def _colours(self, color: Any) -> Tensor:
+        """``(1 or N, 3)`` in [-1, 1]."""
+        several = isinstance(color, list | tuple) and bool(color) and not isinstance(color[0], int | float)
+        several = several or (isinstance(color, Tensor) and color.ndim == 2)
+        chosen = list(color) if several else [color]
+        return torch.tensor([parse_colour(one) for one in chosen]) * 2 - 1
+
+    def _labels(self, category: str | Sequence[str]) -> Tensor:
+        names = [category] if isinstance(category, str) else list(category)
+        return torch.tensor(
+            [self.config.categories.index(one_of("category", n, self.config.categories)) for n in names]
+        )
+
+    def _check_area(self, masks: Tensor) -> None:
+        share, (low, high) = float(masks.mean()), SENSIBLE_AREA
+        if self.details.get("training") and not low <= share <= high:
+            warn(
+                f"the region covers {share:.0%} of these images; check recolor(..., mask=True) before you trust them."
+            )

@@ -1,0 +1,112 @@
+"""Configuration of SyncGAN and of its training."""
+
+from dataclasses import dataclass
+
+from lowshotgan.checks import one_of, positive
+from lowshotgan.errors import ConfigError
+from lowshotgan.systems.syncgan.modalities import Modality, parse_modalities
+
+
+@dataclass(frozen=True)
+class SyncGANConfig:
+    """Constructor arguments of the networks.
+
+    Attributes:
+        resolution: side of the modalities of the architecture; each modality has its own shape.
+        modalities: ``name=spec`` lines, two or more; ``create_model(..., modalities={...})`` makes them.
+        concept_dim: length of the code all modalities share.
+        private_dim: length of each modality's own code; 0 for the single-code form.
+        preset: "modern" (nearest-neighbour doubling, spectral norms, hinge loss), or "official" for the released
+            networks with cross entropy, at 28, 32 and 64 px.
+        synchronizer: "two_tower" (a scaled product of unit vectors) or "concat" (branches, then layers on both).
+        width: channels of the generators at full resolution in the modern preset; the discriminators have half as many.
+        synchronizer_width: channels of the first layer of a synchronizer branch.
+    """
+
+    resolution: int = 32
+    modalities: tuple[str, ...] = ("image=image:1x32x32", "audio=logmel:1x32x32@8000/400/200/512/60-3900")
+    concept_dim: int = 32
+    private_dim: int = 32
+    preset: str = "modern"
+    synchronizer: str = "two_tower"
+    width: int = 32
+    synchronizer_width: int = 16
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modalities", tuple(self.modalities))
+        for name in ("concept_dim", "width", "synchronizer_width"):
+            if not isinstance(positive(name, getattr(self, name)), int):
+                raise ConfigError(f"{name} must be a whole number, got {getattr(self, name)!r}.")
+        if isinstance(self.private_dim, bool) or not isinstance(self.private_dim, int) or self.private_dim < 0:
+            raise ConfigError(f"private_dim must be a whole number of at least 0, got {self.private_dim!r}.")
+        one_of("preset", self.preset, ("modern", "official"))
+        one_of("synchronizer", self.synchronizer, ("two_tower", "concat"))
+        for name, modality in self.parsed.items():
+            if self.preset == "official" and modality.shape[1] not in (28, 32, 64):
+                raise ConfigError(f"the official networks are for 28, 32 and 64 px; {name} is {modality.spec}.")
+
+    @property
+    def parsed(self) -> dict[str, Modality]:
+        """Modalities by name."""
+        return parse_modalities(self.modalities)
+
+    @property
+    def z_dim(self) -> int:
+        """Length of a whole code: the concept, then each modality's own part."""
+        return self.concept_dim + self.private_dim * len(self.modalities)
+
+
+@dataclass(frozen=True)
+class SyncGANTraining:
+    """How SyncGAN is trained: the synchronizer first, then everything.
+
+    Attributes:
+        steps: of the adversarial stage.
+        batch_size: items of each modality in a step, over all processes.
+        synchronizer_steps: of the first stage.
+        synchronizer_every: steps of the second stage between two of the synchronizer.
+        synchronizer_lr: of both.
+        lr: of generators and discriminators; betas (0.5, 0.999).
+        sync_weight: of what the synchronizer says of generated pairs.
+        async_weight: of telling apart pairs of independent codes; by default 1 with at least eight groups, 0.25 with
+            fewer, 0.5 if groups are pairs.
+        per_group: use only the first so many items of each label as pairs; 0 for all.
+        sync_sees_fakes: also train the synchronizer to call generated pairs asynchronous.
+        shift: largest shift in pixels of what judges see of images.
+        ema_half_life: of the averaged generators, in steps.
+    """
+
+    steps: int = 10_000
+    batch_size: int = 32
+    synchronizer_steps: int = 1_000
+    synchronizer_every: int = 4
+    synchronizer_lr: float = 1e-3
+    lr: float = 4e-4
+    sync_weight: float = 1.0
+    async_weight: float | None = None
+    per_group: int = 0
+    sync_sees_fakes: bool = False
+    shift: int = 0
+    ema_half_life: float = 300.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "synchronizer_steps", "synchronizer_every", "synchronizer_lr", "lr"):
+            positive(name, getattr(self, name))
+        for name in ("sync_weight", "per_group", "shift"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        if self.async_weight is not None and self.async_weight < 0:
+            raise ConfigError(f"async_weight must be 0 or more, got {self.async_weight!r}.")
+        if self.batch_size < 2:
+            raise ConfigError("batch_size must be at least 2: asynchronous pairs need two items.")
+
+
+@dataclass(frozen=True)
+class SyncGANFineTuning(SyncGANTraining):
+    """How a trained model learns more pairs; shorter and slower than training."""
+
+    steps: int = 500
+    synchronizer_steps: int = 200
+    synchronizer_lr: float = 3e-4
+    lr: float = 1e-4
+    ema_half_life: float = 50.0

@@ -1,0 +1,212 @@
+"""Items of several modalities, what of them belongs together, and endless batches of both."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import positive
+from lowshotgan.data.dataset import draw_subset
+from lowshotgan.errors import ConfigError, ImageInputError
+from lowshotgan.systems.syncgan.modalities import ImageModality, Modality
+
+HELD_OUT = 0.1
+"""Share of each label's items, or of the pairs, that the synchronizer is tested on."""
+
+
+class SyncData:
+    """Items by modality with a group number each; equal numbers show the same concept, -1 is unknown.
+
+    Args:
+        values: modality -> ``(N, C, H, W)`` in [-1, 1].
+        groups: modality -> ``(N,)`` int64.
+        by_label: whether groups are labels (few, with many items) rather than single pairs.
+    """
+
+    def __init__(self, values: Mapping[str, Tensor], groups: Mapping[str, Tensor], *, by_label: bool) -> None:
+        self.values, self.groups, self.by_label = dict(values), dict(groups), by_label
+        self.common = _in_all(self.groups)
+        if len(self.common) < 2:
+            raise ImageInputError("pairs must name at least two different concepts; give more labels or pairs.")
+
+    def __len__(self) -> int:
+        return sum(len(values) for values in self.values.values())
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies the items and pairs, as plain values."""
+        digest = hashlib.sha256()
+        for name in self.values:
+            digest.update(self.values[name].contiguous().numpy().data)
+            digest.update(self.groups[name].numpy().data)
+        return {"count": {n: len(v) for n, v in self.values.items()}, "digest": digest.hexdigest()}
+
+    def split(self, per_group: int = 0) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
+        """Items by group for training pairs, and those held out: a list of groups, each modality -> indices.
+
+        Labels with at least ten items hold out the last tenth of them; pairs the last tenth of all if there are
+        twenty. ``per_group`` keeps only the first so many items of each label for training.
+        """
+        members = [
+            {n: (g == number).nonzero()[:, 0] for n, g in self.groups.items()} for number in self.common.tolist()
+        ]
+        if not self.by_label:
+            cut = round(len(members) * HELD_OUT) if len(members) >= 20 else 0
+            return members[: len(members) - cut], members[len(members) - cut :]
+        train, held_out = [], []
+        for group in members:
+            cuts = {n: round(len(rows) * HELD_OUT) if len(rows) >= 10 else 0 for n, rows in group.items()}
+            kept = {n: rows[: len(rows) - cuts[n]] for n, rows in group.items()}
+            train.append({n: rows[:per_group] if per_group else rows for n, rows in kept.items()})
+            if all(cuts.values()):
+                held_out.append({n: rows[len(rows) - cuts[n] :] for n, rows in group.items()})
+        return train, held_out if len(held_out) > 1 else []
+
+
+def read_sync_data(
+    data: Any, modalities: Mapping[str, Modality], *, k: int | None = None, seed: int = 0, **options: Any
+) -> SyncData:
+    """Read ``{name: items, ..., "labels": {name: labels}}`` or ``{name: items, ..., "pairs": [(i, j), ...]}``.
+
+    Args:
+        data: items of every modality by name, and ``labels`` or ``pairs``; ``pairs="aligned"`` pairs equal positions.
+        modalities: of the model.
+        k: use only so many of the pairs, drawn by ``seed``.
+        seed: of that draw.
+        options: of ``load_images``, for modalities that are images.
+
+    Raises:
+        ImageInputError: if a modality is missing, or labels or pairs do not match the items.
+        ConfigError: if ``data`` is no such mapping.
+    """
+    if isinstance(data, SyncData):
+        return data
+    if not isinstance(data, Mapping) or ("labels" in data) == ("pairs" in data):
+        raise ConfigError(
+            f"syncgan reads a mapping with {', '.join(modalities)} and either 'labels' or 'pairs', got "
+            f"{sorted(data) if isinstance(data, Mapping) else type(data).__name__}."
+        )
+    unknown = sorted(set(data) - set(modalities) - {"labels", "pairs"})
+    missing = [name for name in modalities if name not in data]
+    if unknown or missing:
+        raise ImageInputError(f"the modalities are {', '.join(modalities)}; missing {missing}, unknown {unknown}.")
+    values = {
+        name: modality.read(data[name], **(options if isinstance(modality, ImageModality) else {}))
+        for name, modality in modalities.items()
+    }
+    counts = {name: len(items) for name, items in values.items()}
+    if "labels" in data:
+        return SyncData(values, _by_labels(data["labels"], counts), by_label=True)
+    return SyncData(values, _by_pairs(data["pairs"], counts, k, seed), by_label=False)
+
+
+class PairBatches:
+    """Endless ``{"pair/<name>": items, "any/<name>": items, "group": (B,)}``, fixed by seed and position alone.
+
+    ``pair`` items at one position show the same concept; ``any`` items are drawn from everything.
+
+    Args:
+        data: items and groups.
+        members: groups to draw pairs from, from ``SyncData.split``.
+        batch_size: items of each modality in a step over all processes.
+        seed: of the draws.
+        rank: of this process.
+        world_size: number of processes; ``batch_size`` must be a multiple.
+        device: where the batches are put.
+    """
+
+    def __init__(
+        self,
+        data: SyncData,
+        members: Sequence[Mapping[str, Tensor]],
+        batch_size: int,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.data, self.members, self.seed = data, members, seed
+        self.batch_size = int(positive("batch_size", batch_size))
+        if self.batch_size % world_size:
+            raise ConfigError(f"batch_size={batch_size} cannot be shared by {world_size} processes; use a multiple.")
+        self.rank, self.world_size, self.device = rank, world_size, torch.device(device)
+        self.position = 0
+
+    def __iter__(self) -> "PairBatches":
+        return self
+
+    def __next__(self) -> dict[str, Tensor]:
+        random = torch.Generator().manual_seed((self.seed * 1_000_003 + self.position) % 2**62)
+        self.position += 1
+        chosen = torch.randint(len(self.members), (self.batch_size,), generator=random)
+        mine = slice(self.rank, None, self.world_size)
+        batch = {"group": chosen[mine]}
+        for name, values in self.data.values.items():
+            places = torch.rand(self.batch_size, generator=random)
+            rows = [self.members[g][name] for g in chosen.tolist()]
+            picked = [int(r[int(p * len(r))]) for r, p in zip(rows, places.tolist(), strict=True)]
+            batch[f"pair/{name}"] = values[picked[mine]]
+            batch[f"any/{name}"] = values[torch.randint(len(values), (self.batch_size,), generator=random)[mine]]
+        return {name: part.to(self.device) for name, part in batch.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.position = int(state["position"])
+
+
+def _by_labels(labels: Any, counts: Mapping[str, int]) -> dict[str, Tensor]:
+    if not isinstance(labels, Mapping) or set(labels) != set(counts):
+        raise ImageInputError(f"labels must be a mapping with {', '.join(counts)}, each with a label for each item.")
+    for name, count in counts.items():
+        if len(labels[name]) != count:
+            raise ImageInputError(
+                f"{len(labels[name])} labels for {count} items of {name}; give one for each, or None."
+            )
+    every = sorted({str(one) for name in counts for one in _plain(labels[name]) if one is not None})
+    number = {label: index for index, label in enumerate(every)}
+    return {
+        name: torch.tensor([-1 if one is None else number[str(one)] for one in _plain(labels[name])])
+        for name in counts
+    }
+
+
+def _plain(labels: Any) -> list[Any]:
+    return labels.tolist() if hasattr(labels, "tolist") else list(labels)
+
+
+def _by_pairs(pairs: Any, counts: Mapping[str, int], k: int | None, seed: int) -> dict[str, Tensor]:
+    """Group numbers from tuples of positions; tuples that share an item are one group."""
+    if isinstance(pairs, str):
+        if pairs != "aligned" or len(set(counts.values())) != 1:
+            raise ImageInputError(f"pairs='aligned' needs equally many items of each modality, got {dict(counts)}.")
+        pairs = [(i,) * len(counts) for i in range(next(iter(counts.values())))]
+    listed = [tuple(int(i) for i in pair) for pair in _plain(pairs)]
+    listed = [listed[i] for i in draw_subset(len(listed), k, seed, where="the list of pairs")]
+    groups = {name: torch.full((count,), -1) for name, count in counts.items()}
+    for number, pair in enumerate(listed):
+        if len(pair) != len(counts):
+            raise ImageInputError(f"pair {number} is {pair}; a pair has one position for each of {', '.join(counts)}.")
+        for (name, count), place in zip(counts.items(), pair, strict=True):
+            if not 0 <= place < count:
+                raise ImageInputError(f"pair {number} names item {place} of {name}, which has {count} items.")
+        _join(groups, pair, number)
+    return groups
+
+
+def _join(groups: dict[str, Tensor], pair: Sequence[int], number: int) -> None:
+    """Put the items of ``pair`` in one group, with everything any of them belonged to."""
+    former = {int(groups[n][i]) for n, i in zip(groups, pair, strict=True)} - {-1}
+    for name, place in zip(groups, pair, strict=True):
+        for old in former:
+            groups[name][groups[name] == old] = number
+        groups[name][place] = number
+
+
+def _in_all(groups: Mapping[str, Tensor]) -> Tensor:
+    """Group numbers that occur in every modality, rising."""
+    sets = [set(g.tolist()) - {-1} for g in groups.values()]
+    return torch.tensor(sorted(set.intersection(*sets)), dtype=torch.long)

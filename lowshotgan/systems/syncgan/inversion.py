@@ -1,0 +1,118 @@
+"""From one modality to another: the code that draws a given item, found by optimisation or among candidates.
+
+The released method is plain descent from one start; here Adam from several starts, with a weak prior and the features of
+the synchronizer's branch, keeps the best of each item.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lowshotgan.systems.syncgan.networks import Concat, JointGenerator, TwoTower
+
+PRIOR, FEATURES = 1e-3, 0.1
+"""Weights of the squared code, and of the cosine distance between features."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Codes for some items.
+
+    Attributes:
+        latents: ``(N, z_dim)`` whole codes; private parts of other modalities are random.
+        error: ``(N,)`` mean squared difference between each item and what its code draws.
+    """
+
+    latents: Tensor
+    error: Tensor
+
+
+def invert(
+    generator: JointGenerator,
+    synchronizer: TwoTower | Concat | None,
+    items: Tensor,
+    name: str,
+    *,
+    steps: int,
+    restarts: int,
+    lr: float = 0.05,
+    seed: int = 0,
+) -> Found:
+    """Optimise codes so that modality ``name`` draws ``items``, each by itself.
+
+    Args:
+        generator: in evaluation mode, so that items do not mix.
+        synchronizer: gives features to compare; ``None`` compares pixels only.
+        items: ``(N, C, H, W)`` in [-1, 1].
+        name: of their modality.
+        steps: of Adam for each start.
+        restarts: starts, of which each item keeps its best.
+        lr: Adam's learning rate.
+        seed: of the starts.
+    """
+    random = torch.Generator().manual_seed(seed)
+    wanted = None if synchronizer is None else synchronizer.embed(items, name).detach()
+    best = Found(torch.zeros(len(items), generator.z_dim, device=items.device), torch.full((len(items),), torch.inf))
+    for _ in range(restarts):
+        start = torch.randn(len(items), generator.z_dim, generator=random).to(items.device)
+        codes = start.clone().requires_grad_(True)
+        optimizer = torch.optim.Adam([codes], lr=lr)
+        with torch.enable_grad():
+            for _ in range(steps):
+                drawn = generator.one(codes, name)
+                loss = _error(drawn, items).sum() + PRIOR * codes.square().mean(dim=1).sum()
+                if synchronizer is not None and wanted is not None:
+                    features = synchronizer.embed(drawn, name)
+                    loss = loss + FEATURES * (1 - torch.cosine_similarity(features, wanted, dim=1)).sum()
+                (codes.grad,) = torch.autograd.grad(loss, codes)
+                optimizer.step()
+        with torch.no_grad():
+            error = _error(generator.one(codes, name), items).cpu()
+        better = error < best.error
+        latents = torch.where(better[:, None].to(codes.device), codes.detach(), best.latents)
+        best = Found(latents, torch.where(better, error, best.error))
+    return best
+
+
+@torch.no_grad()
+def choose(
+    generator: JointGenerator,
+    synchronizer: TwoTower | Concat,
+    items: Tensor,
+    names: tuple[str, str],
+    *,
+    candidates: int,
+    seed: int = 0,
+) -> Found:
+    """Take, of many generated items of the second modality, the one the synchronizer likes best for each item.
+
+    The error says how far the first modality of that code is from the item.
+    """
+    codes = torch.randn(candidates, generator.z_dim, generator=torch.Generator().manual_seed(seed)).to(items.device)
+    drawn = torch.cat([generator.one(part, names[1]) for part in codes.split(64)])
+    logits = torch.stack([synchronizer.combinations(one[None], drawn, names)[0] for one in items])
+    chosen = codes[logits.argmax(dim=1)]
+    return Found(chosen, _error(generator.one(chosen, names[0]), items).cpu())
+
+
+def with_private(generator: JointGenerator, found: Found, name: str, *, seed: int) -> Tensor:
+    """The codes with fresh private parts for every modality but ``name``: other looks of the same concept."""
+    fresh = torch.randn(found.latents.shape, generator=torch.Generator().manual_seed(seed)).to(found.latents.device)
+    start = generator.concept_dim + list(generator.parts).index(name) * generator.private_dim
+    fresh[:, : generator.concept_dim] = found.latents[:, : generator.concept_dim]
+    fresh[:, start : start + generator.private_dim] = found.latents[:, start : start + generator.private_dim]
+    return fresh
+
+
+def pictures(values: Mapping[str, Tensor]) -> Tensor:
+    """``(N, 3, H, W)`` of the first modality: grey becomes RGB, vectors become stripes."""
+    first = next(iter(values.values()))
+    if first.shape[-1] == 1:
+        first = first.flatten(1)[:, None, None, :].expand(-1, -1, 8, -1)
+    return first.expand(-1, 3, -1, -1)
+
+
+def _error(drawn: Tensor, items: Tensor) -> Tensor:
+    return (drawn.float() - items.float()).square().flatten(1).mean(dim=1)

@@ -1,0 +1,250 @@
+"""What differs between modalities: how they are read, shown and shaped. Everything else is blind to them.
+
+A modality is one line of text in a saved configuration: ``image:1x32x32``, ``logmel:1x32x32@8000/400/200/512/60-3900/-4..4``
+or ``vector:10``.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import positive
+from lowshotgan.data.audio import LogMel, Sound, list_sounds, read_sound
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8, to_pil
+from lowshotgan.errors import ConfigError, ImageInputError
+
+
+@runtime_checkable
+class Modality(Protocol):
+    """One way a concept shows: ``shape`` is (C, H, W) of what the networks see, in [-1, 1]."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+
+    @property
+    def spec(self) -> str:
+        """The modality as one line of text."""
+        ...
+
+    def read(self, raw: Any, **options: Any) -> Tensor:
+        """Files or objects to ``(N, C, H, W)`` float32 in [-1, 1]."""
+        ...
+
+    def decode(self, values: Tensor) -> Any:
+        """``(N, C, H, W)`` to what a user looks at or listens to."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageModality:
+    """Square images.
+
+    Attributes:
+        size: side in pixels.
+        channels: 1 (grey) or 3.
+    """
+
+    size: int
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        if self.size not in (16, 28, 32, 64) or self.channels not in (1, 3):
+            raise ConfigError(
+                f"images must be 16, 28, 32 or 64 px with 1 or 3 channels, got {self.size}, {self.channels}."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.channels, self.size, self.size
+
+    @property
+    def spec(self) -> str:
+        return f"image:{self.channels}x{self.size}x{self.size}"
+
+    def read(self, raw: Any, **options: Any) -> Tensor:
+        """Anything ``load_images`` takes, with its options; for one channel the mean of red, green and blue.
+
+        Raises:
+            ImageInputError: for unreadable images.
+        """
+        values = from_uint8(load_images(raw, resolution=self.size, **options).uint8())
+        return values if self.channels == 3 else values.mean(dim=1, keepdim=True)
+
+    def decode(self, values: Tensor) -> list[Any]:
+        """PIL images."""
+        return to_pil(values.expand(-1, 3, -1, -1))
+
+
+@dataclass(frozen=True)
+class SpectrogramModality:
+    """Recordings as log-mel spectrograms.
+
+    Attributes:
+        transform: how a recording becomes a picture and back.
+    """
+
+    transform: LogMel = field(default_factory=LogMel)
+
+    def __post_init__(self) -> None:
+        if self.transform.mels != self.transform.frames or self.transform.mels not in (16, 32, 64):
+            raise ConfigError(
+                f"spectrograms must have 16, 32 or 64 bands and as many frames, got {self.transform.mels} and "
+                f"{self.transform.frames}."
+            )
+
+    @classmethod
+    def spoken(cls, *, fine: bool = False) -> "SpectrogramModality":
+        """Short spoken words at 8 kHz: 0.825 s in 32 bands and frames, or twice as fine in both."""
+        return cls(LogMel(mels=64, frames=64, hop=100) if fine else LogMel())
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 1, self.transform.mels, self.transform.frames
+
+    @property
+    def spec(self) -> str:
+        t = self.transform
+        numbers = f"{t.rate}/{t.window}/{t.hop}/{t.size}/{t.low:g}-{t.high:g}/{t.floor:g}..{t.ceiling:g}"
+        return f"logmel:1x{t.mels}x{t.frames}@{numbers}"
+
+    def read(self, raw: Any, **options: Any) -> Tensor:
+        """A sound file, a folder of them, a list of files, ``Sound`` objects or ``(samples, rate)``.
+
+        Raises:
+            ImageInputError: for an unreadable or silent recording; the message names it.
+        """
+        if options:
+            raise ConfigError(f"recordings take no {', '.join(sorted(options))}.")
+        found = []
+        for index, (name, sound) in enumerate(self._sounds(raw)):
+            try:
+                found.append(self.transform.encode(sound))
+            except ImageInputError as error:
+                raise ImageInputError(f"{name or f'recording {index}'}: {error}") from error
+        return torch.stack(found)
+
+    def decode(self, values: Tensor) -> list[Sound]:
+        """Recordings."""
+        return [self.transform.decode(one) for one in values]
+
+    @staticmethod
+    def _sounds(raw: Any) -> list[tuple[str, Sound]]:
+        if isinstance(raw, str | Path) and Path(raw).expanduser().is_dir():
+            files: Sequence[Any] = list_sounds(Path(raw).expanduser())
+            if not files:
+                raise ImageInputError(f"{raw} holds no sound files; put .wav files there.")
+            raw = files
+        entries = [raw] if isinstance(raw, str | Path | Sound) or _is_pair(raw) else list(raw)
+        if not entries:
+            raise ImageInputError("there are no recordings; pass at least one.")
+        return [(str(e) if isinstance(e, str | Path) else "", _as_sound(e)) for e in entries]
+
+
+@dataclass(frozen=True)
+class VectorModality:
+    """Plain numbers in [-1, 1]: attributes, measurements, embeddings.
+
+    Attributes:
+        dim: how many.
+    """
+
+    dim: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.dim, bool) or not isinstance(positive("dim", self.dim), int):
+            raise ConfigError(f"dim must be a whole number, got {self.dim!r}.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.dim, 1, 1
+
+    @property
+    def spec(self) -> str:
+        return f"vector:{self.dim}"
+
+    def read(self, raw: Any, **options: Any) -> Tensor:
+        """``(N, dim)`` numbers in [-1, 1].
+
+        Raises:
+            ImageInputError: for another shape, or numbers outside the range.
+        """
+        values = torch.as_tensor(raw, dtype=torch.float32)
+        values = values[None] if values.ndim == 1 else values
+        if values.ndim != 2 or values.shape[1] != self.dim or not len(values):
+            raise ImageInputError(f"vectors must be (N, {self.dim}), got {tuple(values.shape)}.")
+        if not (values.abs() <= 1).all():
+            raise ImageInputError("vectors must be finite and in [-1, 1]; scale them first.")
+        return values[:, :, None, None]
+
+    def decode(self, values: Tensor) -> Tensor:
+        """``(N, dim)``."""
+        return values.flatten(1)
+
+
+def parse_modality(spec: str) -> Modality:
+    """The modality of a line of text.
+
+    Raises:
+        ConfigError: if it cannot be read.
+    """
+    if match := re.fullmatch(r"image:(\d+)x(\d+)x(\d+)", spec):
+        channels, size, other = map(int, match.groups())
+        if size == other:
+            return ImageModality(size, channels)
+    if match := re.fullmatch(r"vector:(\d+)", spec):
+        return VectorModality(int(match[1]))
+    number = r"(-?[\d.]+?)"
+    logmel = rf"logmel:1x(\d+)x(\d+)@(\d+)/(\d+)/(\d+)/(\d+)/{number}-{number}(?:/{number}\.\.{number})?"
+    if match := re.fullmatch(logmel, spec):
+        whole = [int(part) for part in match.groups()[:6]]
+        rest = [float(part) for part in match.groups()[6:] if part is not None]
+        return SpectrogramModality(LogMel(*whole, *rest))
+    raise ConfigError(
+        f"cannot read the modality {spec!r}; write image:1x32x32, logmel:1x32x32@8000/400/200/512/60-3900 or vector:10."
+    )
+
+
+def parse_modalities(lines: Sequence[str]) -> dict[str, Modality]:
+    """``name=spec`` lines as a mapping.
+
+    Raises:
+        ConfigError: for fewer than two, or a name given twice.
+    """
+    found: dict[str, Modality] = {}
+    for line in lines:
+        name, equals, spec = line.partition("=")
+        if not equals or not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in found or name == "both":
+            raise ConfigError(f"a modality is name=spec with a name of its own in lower case, got {line!r}.")
+        found[name] = parse_modality(spec)
+    if len(found) < 2:
+        raise ConfigError(f"syncgan needs at least two modalities, got {list(lines)}.")
+    return found
+
+
+def as_lines(modalities: Mapping[str, Modality | str] | Sequence[str]) -> tuple[str, ...]:
+    """``name=spec`` lines of a mapping from name to modality (or its text)."""
+    if not isinstance(modalities, Mapping):
+        return tuple(modalities)
+    return tuple(f"{name}={m if isinstance(m, str) else m.spec}" for name, m in modalities.items())
+
+
+def _is_pair(raw: Any) -> bool:
+    return isinstance(raw, tuple) and len(raw) == 2 and isinstance(raw[1], int)
+
+
+def _as_sound(entry: Any) -> Sound:
+    if isinstance(entry, Sound):
+        return entry
+    if isinstance(entry, str | Path):
+        return read_sound(entry)
+    if _is_pair(entry):
+        return Sound(torch.as_tensor(entry[0], dtype=torch.float32), entry[1])
+    raise ImageInputError(
+        f"cannot use a {type(entry).__name__} as a recording; pass a path, a Sound or (samples, rate)."
+    )

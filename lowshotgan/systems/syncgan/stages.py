@@ -1,0 +1,164 @@
+"""The two stages of SyncGAN (Chen, Chen and Hu, ICME 2018), for any number of modalities.
+
+synchronizer   S <- do these two show the same concept? real pairs only
+adversarial    D_m <- real or generated;  S again, now and then;  G <- fool every D_m, be synchronous for one code
+               and asynchronous for two
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.draws import Draws
+from lowshotgan.losses.adversarial import (
+    hinge_discriminator,
+    hinge_generator,
+    logistic_discriminator,
+    logistic_generator,
+)
+from lowshotgan.losses.synchrony import all_pairs_synchrony, synchrony
+from lowshotgan.nets.shift import random_shift
+from lowshotgan.systems.syncgan.config import SyncGANTraining
+from lowshotgan.systems.syncgan.networks import JointGenerator, Judges, TwoTower
+from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
+
+
+class SyncGANLosses:
+    """The loss terms; each method maps a batch of ``PairBatches`` to named ``(B,)`` values.
+
+    Args:
+        generator: the generators that are trained.
+        judges: discriminators and synchronizer.
+        training: settings.
+        hinge: hinge loss instead of cross entropy.
+    """
+
+    def __init__(self, generator: JointGenerator, judges: Judges, training: SyncGANTraining, *, hinge: bool) -> None:
+        self.generator, self.judges, self.training = generator, judges, training
+        self.names = list(generator.parts)
+        self.pairs = list(itertools.combinations(self.names, 2))
+        self.of_discriminator = hinge_discriminator if hinge else logistic_discriminator
+        self.of_generator = hinge_generator if hinge else logistic_generator
+
+    def discriminator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Every discriminator on real and generated items of its modality."""
+        count, draws = len(batch.images["group"]), batch.draws
+        with torch.no_grad():
+            fakes = self.generator(draws.normal(count, self.generator.z_dim))
+        terms = {}
+        for name in self.names:
+            real = self.judge(self.view(batch.images[f"any/{name}"], draws), name)
+            fake = self.judge(self.view(fakes[name], draws), name)
+            terms[f"adversarial_{name}"] = self.of_discriminator(real, fake)
+        return terms
+
+    def synchronizer_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """S on real pairs, averaged over the pairs of modalities; on generated ones too if so configured."""
+        groups, draws, judge = batch.images["group"], batch.draws, self.judges.synchronizer.train()
+        real = {name: self.view(batch.images[f"pair/{name}"], draws) for name in self.names}
+        terms = {}
+        values = []
+        for pair in self.pairs:
+            a, b = real[pair[0]], real[pair[1]]
+            if isinstance(judge, TwoTower):
+                values.append(all_pairs_synchrony(judge.combinations(a, b, pair), groups))
+            else:
+                apart = (groups != groups.roll(1)).float()  # equal concepts are no asynchronous pair
+                wrong = synchrony(judge(a, b.roll(1, dims=0), pair), 0.0)
+                values.append((synchrony(judge(a, b, pair), 1.0) + apart * wrong) / 2)
+        terms["synchrony"] = torch.stack(values).mean(dim=0)
+        if self.training.sync_sees_fakes:
+            with torch.no_grad():
+                fakes = self.generator(draws.normal(len(groups), self.generator.z_dim))
+            seen = [
+                synchrony(judge(self.view(fakes[a], draws), self.view(fakes[b], draws), (a, b)), 0.0)
+                for a, b in self.pairs
+            ]
+            terms["generated"] = torch.stack(seen).mean(dim=0)
+        return terms
+
+    def generator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """What every discriminator says; what S says of one code in both, and of two codes, one in each."""
+        count, draws, judge = len(batch.images["group"]), batch.draws, self.judges.synchronizer.eval()
+        fakes = self.generator(draws.normal(count, self.generator.z_dim))
+        seen = {name: self.view(fakes[name], draws) for name in self.names}
+        terms = {f"adversarial_{name}": self.of_generator(self.judge(seen[name], name)) for name in self.names}
+        same = [synchrony(judge(seen[a], seen[b], (a, b)), 1.0) for a, b in self.pairs]
+        apart = [synchrony(judge(seen[a], seen[b].roll(1, dims=0), (a, b)), 0.0) for a, b in self.pairs]
+        return terms | {"synchrony": torch.stack(same).mean(dim=0), "asynchrony": torch.stack(apart).mean(dim=0)}
+
+    def judge(self, values: Tensor, name: str) -> Tensor:
+        """Logits ``(B, 1)`` of one discriminator."""
+        logits: Tensor = self.judges.discriminators[name](values)
+        return logits
+
+    def view(self, values: Tensor, draws: Draws) -> Tensor:
+        """What judges see, real and generated alike."""
+        return random_shift(values, draws, pixels=self.training.shift) if values.shape[-1] > 1 else values
+
+
+def synchronizer_stage(losses: SyncGANLosses, batches: Batches) -> Stage:
+    """One stage that trains S alone, so that it can teach when the generators start."""
+    judge, training = losses.judges.synchronizer, losses.training
+    alone = Phase("synchronizer", "synchronizer", lambda batch: _only_real(losses, batch), {"synchrony": 1.0})
+    return Stage(
+        name="synchronizer",
+        steps=training.synchronizer_steps,
+        batches=batches,
+        groups={"synchronizer": ParamGroup(list(judge.parameters()), lr=training.synchronizer_lr, betas=(0.9, 0.999))},
+        phases=[alone],
+        modules={"synchronizer": judge},
+    )
+
+
+def adversarial_stage(
+    losses: SyncGANLosses,
+    averaged: nn.Module,
+    batches: Batches,
+    *,
+    async_weight: float,
+    on_step: Callable[[int, dict[str, float]], None],
+    preview: Callable[[], Tensor],
+) -> Stage:
+    """One stage that trains everything; ``averaged`` becomes the model to keep."""
+    training, judges, weight = losses.training, losses.judges, losses.training.sync_weight
+    adversarial = {f"adversarial_{name}": 1.0 for name in losses.names}
+    generator_weights = adversarial | {"synchrony": weight, "asynchrony": weight * async_weight}
+    rates = {
+        "generator": ParamGroup(list(losses.generator.parameters()), lr=training.lr, betas=(0.5, 0.999)),
+        "discriminator": ParamGroup(list(judges.discriminators.parameters()), lr=training.lr, betas=(0.5, 0.999)),
+        "synchronizer": ParamGroup(
+            list(judges.synchronizer.parameters()), lr=training.synchronizer_lr, betas=(0.9, 0.999)
+        ),
+    }
+    return Stage(
+        name="adversarial",
+        steps=training.steps,
+        batches=batches,
+        groups=rates,
+        phases=[
+            Phase("discriminator", "discriminator", losses.discriminator_terms, adversarial),
+            Phase(
+                "synchronizer",
+                "synchronizer",
+                losses.synchronizer_terms,
+                {"synchrony": 1.0, "generated": 1.0},
+                every=training.synchronizer_every,
+            ),
+            Phase("generator", "generator", losses.generator_terms, generator_weights),
+        ],
+        modules={"generator": losses.generator, "judges": judges},
+        averages={"generator": (losses.generator, averaged)},
+        ema_half_life=training.ema_half_life,
+        ema_rampup=0.2,
+        on_step=[on_step],
+        preview=preview,
+    )
+
+
+def _only_real(losses: SyncGANLosses, batch: Batch) -> Mapping[str, Tensor]:
+    """The term of real pairs, whatever else the second stage adds."""
+    terms = losses.synchronizer_terms(batch)
+    return {"synchrony": terms["synchrony"]}

@@ -1,0 +1,339 @@
+"""SyncGAN as a system: synchronous items of two or more modalities, and the way from one to another.
+
+Chen, Chen and Hu, "Synchronize the Latent Space of Cross-modal GANs", ICME 2018 (arXiv 1804.00410).
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from lowshotgan.checks import one_of, parse_seeds, positive
+from lowshotgan.data.audio import Sound
+from lowshotgan.draws import latents_from_seeds
+from lowshotgan.errors import ConfigError
+from lowshotgan.losses.synchrony import auc
+from lowshotgan.messages import tell, warn
+from lowshotgan.nets.batch_norm import recompute_batch_norm
+from lowshotgan.systems.base import System
+from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
+from lowshotgan.systems.syncgan.data import PairBatches, SyncData, read_sync_data
+from lowshotgan.systems.syncgan.inversion import choose, invert, pictures, with_private
+from lowshotgan.systems.syncgan.modalities import Modality, as_lines
+from lowshotgan.systems.syncgan.networks import JointGenerator, Judges
+from lowshotgan.systems.syncgan.stages import SyncGANLosses, adversarial_stage, synchronizer_stage
+from lowshotgan.types import PathLike, Stage
+
+READY = 0.7
+"""Area under the curve below which the synchronizer cannot teach."""
+
+
+@dataclass(frozen=True)
+class JointGeneration(Generation):
+    """Generated items of one modality or of several, synchronous by position; ``tensor`` shows the first of them.
+
+    Attributes:
+        values: modality -> ``(N, C, H, W)`` in [-1, 1].
+        modalities: modality -> how to decode it.
+        error: after ``transfer``, ``(N,)`` what is left of the difference from each item; else ``None``.
+    """
+
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+    modalities: Mapping[str, Modality] = field(default_factory=dict)
+    error: Tensor | None = None
+
+    def decoded(self, name: str) -> Any:
+        """PIL images, ``Sound`` objects or ``(N, dim)`` numbers of one modality."""
+        one_of("modality", name, self.values)
+        return self.modalities[name].decode(self.values[name])
+
+    @property
+    def audio(self) -> list[Sound]:
+        """The recordings.
+
+        Raises:
+            ConfigError: if no modality is sound.
+        """
+        for name, modality in self.modalities.items():
+            if name in self.values and modality.spec.startswith("logmel"):
+                found: list[Sound] = self.decoded(name)
+                return found
+        raise ConfigError(f"there is no sound among {', '.join(self.values)}; generate with its modality.")
+
+    def save(self, folder: str | Path, *, prefix: str = "seed") -> list[Path]:
+        """Write a PNG or WAV for each item of each modality, named by seed (or position); vectors are left out."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = self.seeds if self.seeds is not None else range(len(self))
+        paths = []
+        for name, values in self.values.items():
+            made = [] if values.shape[-1] == 1 else self.decoded(name)
+            for number, one in zip(numbers, made, strict=False):
+                ending = "wav" if isinstance(one, Sound) else "png"
+                paths.append(folder / f"{prefix}{number:06d}_{name}.{ending}")
+                one.save(paths[-1])
+        return paths
+
+
+class SyncGAN(System):
+    """One generator for each modality, all driven by one concept, and a judge of what belongs together.
+
+    Attributes:
+        generator: the averaged generators.
+        discriminator: discriminators and synchronizer, or ``None`` if the weights came without them.
+        modalities: by name.
+        statistics_samples: latents behind the batch-norm statistics of trained generators.
+    """
+
+    system = "syncgan"
+    Config = SyncGANConfig
+    Training = SyncGANTraining
+    FineTuning = SyncGANFineTuning
+    generator: JointGenerator
+    discriminator: Judges | None
+    statistics_samples = 1000
+
+    def __init__(self, config: SyncGANConfig, *, arch: str) -> None:
+        super().__init__(config, arch=arch)
+        self.modalities = config.parsed
+        self.generator = JointGenerator(config)
+        self.discriminator = Judges(config)
+        self._stale = False
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
+        """An untrained system; ``modalities`` may be a mapping from name to modality, or to its line of text."""
+        lines = {"modalities": as_lines(arguments["modalities"])} if "modalities" in arguments else {}
+        return super().build({**arguments, **lines}, arch=arch)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        modality: str | Sequence[str] = "both",
+        seeds: int | str | Sequence[int] | None = None,
+        latents: Tensor | None = None,
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+        **unknown: Any,
+    ) -> JointGeneration:
+        """Make items; the same seed gives synchronous items in every modality.
+
+        Args:
+            n: number of items, seeds 0 to n - 1.
+            modality: a name, several, or "both" for all.
+            seeds: a seed, several, or text such as ``"0,5,10-19"``.
+            latents: ``(N, z_dim)`` whole codes instead of seeds.
+            batch_size: items per forward pass; 16 by default.
+            output_type: of ``images``: "pil", "pt" or "np".
+
+        Raises:
+            ConfigError: for an unknown modality or unusable options.
+        """
+        if unknown:
+            raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+        if latents is not None and (seeds is not None or n is not None):
+            raise ConfigError("pass either latents or seeds (or n), not both.")
+        names = list(self.modalities) if modality == "both" else [modality] if isinstance(modality, str) else modality
+        names = [one_of("modality", name, self.modalities) for name in names]
+        used = None if latents is not None else parse_seeds(seeds, n)
+        codes = latents if latents is not None else latents_from_seeds(used or [0], self.config.z_dim)
+        if codes.ndim != 2 or codes.shape[1] != self.config.z_dim or not names:
+            raise ConfigError(
+                f"latents must be (N, {self.config.z_dim}) and modality not empty, got {tuple(codes.shape)}."
+            )
+        values = self._draw(codes, names, int(positive("batch_size", batch_size or 16)))
+        return JointGeneration(pictures(values), used, codes.cpu(), output_type, values, self.modalities)
+
+    @torch.no_grad()
+    def transfer(
+        self,
+        items: Any,
+        *,
+        to: str,
+        from_: str | None = None,
+        method: str = "optimize",
+        n: int = 1,
+        steps: int = 150,
+        restarts: int = 2,
+        candidates: int = 256,
+        seed: int = 0,
+        output_type: OutputType = "pil",
+    ) -> JointGeneration:
+        """The concept of ``items`` in another modality.
+
+        Args:
+            items: what the modality reads: paths, images, recordings.
+            to: modality of the result.
+            from_: of the items; may be left out if there are two.
+            method: "optimize" finds the code that draws each item; "nearest" asks the synchronizer which of some
+                generated items fits it best.
+            n: results for each item, with private parts of their own.
+            steps: of the optimisation.
+            restarts: starts of it, of which each item keeps its best.
+            candidates: of "nearest".
+            seed: of everything random.
+            output_type: of ``images``.
+
+        Returns:
+            ``n`` results for each item in turn; ``error`` holds the mean squared difference between each item and
+            what its code draws in its own modality.
+
+        Raises:
+            ConfigError: for unknown modalities, or without the judges that "nearest" asks.
+            ImageInputError: for unreadable items.
+        """
+        one_of("method", method, ("nearest", "optimize"))
+        one_of("to", to, self.modalities)
+        source = self._source(from_, to)
+        for name, value in (("n", n), ("steps", steps), ("restarts", restarts), ("candidates", candidates)):
+            positive(name, value)
+        values = self.modalities[source].read(items).to(self.device)
+        self.settle()
+        generator, judges = self.generator.eval(), self.discriminator
+        synchronizer = judges.synchronizer.eval() if judges is not None else None
+        if method == "optimize":
+            found = invert(generator, synchronizer, values, source, steps=steps, restarts=restarts, seed=seed)
+        elif synchronizer is None:
+            raise ConfigError(
+                f"{self.arch} was loaded without its judges, which method='nearest' asks; use 'optimize'."
+            )
+        else:
+            found = choose(generator, synchronizer, values, (source, to), candidates=candidates, seed=seed)
+        looks = [found.latents] + [with_private(generator, found, source, seed=seed + i) for i in range(1, n)]
+        codes = torch.stack(looks, dim=1).flatten(0, 1)
+        made = self._draw(codes, [to], 16)
+        error = found.error.repeat_interleave(n)
+        return JointGeneration(pictures(made), None, codes.cpu(), output_type, made, self.modalities, error)
+
+    @torch.no_grad()
+    def synchrony(self, first: Any, second: Any, *, names: tuple[str, str] | None = None) -> Tensor:
+        """``(N,)`` in [0, 1]: how surely items of two modalities show the same concept, position by position.
+
+        Args:
+            first: what the first modality reads.
+            second: as many of the second.
+            names: of the modalities; the first two by default.
+
+        Raises:
+            ConfigError: for unequal numbers, or without the judges.
+        """
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its judges; save it with discriminator=True.")
+        one, other = names or tuple(self.modalities)[:2]
+        a = self.modalities[one_of("modality", one, self.modalities)].read(first)
+        b = self.modalities[one_of("modality", other, self.modalities)].read(second)
+        if one == other or len(a) != len(b):
+            raise ConfigError(
+                f"synchrony needs as many items of two modalities, got {len(a)} {one} and {len(b)} {other}."
+            )
+        judge = self.discriminator.synchronizer.eval()
+        logits: Tensor = judge(a.to(self.device), b.to(self.device), (one, other))
+        return logits.sigmoid().cpu()
+
+    def read_data(self, data: Any, **options: Any) -> SyncData:
+        """Items of every modality with ``labels`` or ``pairs``; see ``read_sync_data``."""
+        return read_sync_data(data, self.modalities, **options)
+
+    def stages(self, data: SyncData, training: SyncGANTraining | None = None, **process: int) -> Iterator[Stage]:
+        """Train the synchronizer, say how good it is, then train everything; ``generator`` then holds the average.
+
+        Args:
+            data: from ``read_data``.
+            training: settings.
+            process: ``seed``, ``rank`` and ``world_size``.
+
+        Raises:
+            ConfigError: if the model came without its judges.
+        """
+        training = training or SyncGANTraining()
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its judges; training needs them.")
+        members, held_out = data.split(training.per_group)
+        averaged, live = self.generator, copy.deepcopy(self.generator).requires_grad_(True).train()
+        averaged.eval().requires_grad_(False)
+        losses = SyncGANLosses(live, self.discriminator.train(), training, hinge=self.config.preset == "modern")
+        batch = training.batch_size
+        yield synchronizer_stage(losses, PairBatches(data, members, batch, device=self.device, **process))
+        self._tell_synchronizer(data, held_out)
+        self.discriminator.requires_grad_(True).train()
+        weight = training.async_weight
+        if weight is None:
+            weight = 0.5 if not data.by_label else 1.0 if len(members) >= 8 else 0.25
+        self._stale = True
+        yield adversarial_stage(
+            losses,
+            averaged,
+            PairBatches(data, members, batch, device=self.device, **process),
+            async_weight=weight,
+            on_step=self._mark_stale,
+            preview=self._preview,
+        )
+
+    def finetune_stages(self, data: SyncData, training: SyncGANFineTuning, **process: int) -> Iterator[Stage]:
+        """Learn from a few more pairs, beside all the unpaired items given: the stages of training, gently."""
+        yield from self.stages(data, training, **process)
+
+    def settle(self) -> None:
+        """Recompute the batch-norm statistics if the averaged weights have moved since the last time."""
+        if self._stale:
+            recompute_batch_norm(self.generator, z_dim=self.config.z_dim, samples=self.statistics_samples)
+            self._stale = False
+
+    def save_pretrained(self, folder: PathLike, **options: Any) -> Any:
+        """Write the model folder (see ``System.save_pretrained``), with statistics that belong to the weights."""
+        self.settle()
+        return super().save_pretrained(folder, **options)
+
+    def _source(self, from_: str | None, to: str) -> str:
+        others = [name for name in self.modalities if name != to]
+        if from_ is None and len(others) == 1:
+            return others[0]
+        if from_ not in others:
+            raise ConfigError(f"transfer to {to} needs from_= one of {', '.join(others)}; got {from_!r}.")
+        return from_
+
+    def _draw(self, codes: Tensor, names: Sequence[str], size: int) -> dict[str, Tensor]:
+        self.settle()
+        generator = self.generator.eval()
+        parts = [part.to(self.device) for part in codes.float().split(size)]
+        return {name: torch.cat([generator.one(part, name).float().cpu() for part in parts]) for name in names}
+
+    @torch.no_grad()
+    def _tell_synchronizer(self, data: SyncData, held_out: Sequence[Mapping[str, Tensor]]) -> None:
+        """Say how well held-out items are matched, over all pairs of the first two modalities."""
+        assert self.discriminator is not None
+        if not held_out:
+            return
+        one, other = tuple(self.modalities)[:2]
+        per_group = max(1, 200 // len(held_out))
+        rows = [{name: group[name][:per_group] for name in (one, other)} for group in held_out]
+        groups = {n: torch.cat([torch.full((len(r[n]),), i) for i, r in enumerate(rows)]) for n in (one, other)}
+        items = {n: data.values[n][torch.cat([r[n] for r in rows])].to(self.device) for n in (one, other)}
+        logits = self.discriminator.synchronizer.eval().combinations(items[one], items[other], (one, other)).cpu()
+        found = auc(logits.flatten(), (groups[one][:, None] == groups[other][None]).flatten())
+        self.details["synchronizer"] = {"held_out_auc": round(found, 4)}
+        tell(f"The synchronizer tells matching from other pairs with an AUC of {found:.3f} on held-out items.")
+        if found < READY:
+            warn("the synchronizer hardly tells what belongs together; give more pairs or more synchronizer_steps.")
+
+    def _preview(self) -> Tensor:
+        stale, self._stale = self._stale, False  # the statistics are recomputed when training ends
+        try:
+            made = self.generate(32)
+        finally:
+            self._stale = stale
+        square = {name: values for name, values in made.values.items() if values.shape[-1] > 1}
+        shown = [pictures({name: values}) for name, values in square.items()]
+        side = max([values.shape[-1] for values in shown], default=8)
+        shown = [torch.nn.functional.interpolate(values, size=(side, side)) for values in shown]
+        return torch.stack(shown, dim=1).flatten(0, 1) if shown else made.tensor
+
+    def _mark_stale(self, step: int, log: dict[str, float]) -> None:
+        self._stale = True
