@@ -28,6 +28,11 @@ def feature_distance(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor
     return torch.stack(terms).mean(dim=0)
 
 
+def pooled_feature_difference(features: Tensor, target: Tensor) -> Tensor:
+    """Feature matching: mean absolute difference of the spatial means of ``(B, C, h, w)`` (Liu et al., ICCV 2019)."""
+    return absolute_difference(features.float().mean(dim=(2, 3)), target.float().mean(dim=(2, 3)))
+
+
 def _unit_difference(a: Tensor, b: Tensor) -> Tensor:
     difference = F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)
     return difference.square().sum(dim=1).mean(dim=(1, 2))

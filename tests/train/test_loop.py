@@ -13,7 +13,7 @@ from lowshotgan.train.checkpoint import LATEST, PREVIOUS, load_checkpoint, read_
 from lowshotgan.train.ema import update_average
 from lowshotgan.train.loop import MAX_NONFINITE_STEPS, LoopSettings, fit, is_due, only_trainable
 from lowshotgan.train.machine import Machine
-from lowshotgan.train.optimizers import make_adam, set_rate
+from lowshotgan.train.optimizers import make_optimizer, set_rate
 from lowshotgan.train.precision import choose_precision
 from lowshotgan.types import ParamGroup, Phase
 
@@ -271,8 +271,8 @@ def test_a_mask_holds_part_of_a_parameter(tiny, tmp_path):
 
 
 def test_lazy_regularisation_scales_rate_and_betas():
-    plain = make_adam(ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.002, betas=(0.5, 0.99)))
-    lazy = make_adam(ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.002, betas=(0.5, 0.99), lazy_every=16))
+    plain = make_optimizer(ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.002, betas=(0.5, 0.99)))
+    lazy = make_optimizer(ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.002, betas=(0.5, 0.99), lazy_every=16))
     assert plain.defaults["lr"] == 0.002
     assert plain.defaults["betas"] == (0.5, 0.99)
     assert lazy.defaults["lr"] == pytest.approx(0.002 * 16 / 17)
@@ -280,7 +280,7 @@ def test_lazy_regularisation_scales_rate_and_betas():
 
 
 def test_whole_number_betas_are_accepted():
-    optimizer = make_adam(ParamGroup([nn.Parameter(torch.zeros(1))], betas=(0, 0.99)))
+    optimizer = make_optimizer(ParamGroup([nn.Parameter(torch.zeros(1))], betas=(0, 0.99)))
     assert isinstance(optimizer.defaults["betas"][0], float)
 
 
@@ -436,7 +436,7 @@ def test_unusable_settings_are_refused(options):
 @pytest.mark.parametrize(("progress", "rate"), [(0.0, 1.0), (0.5, 1.0), (0.75, 0.5), (1.0, 0.0)])
 def test_a_rate_falls_over_the_last_share_of_a_stage(progress, rate):
     group = ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.01, decay=0.5)
-    optimizer = make_adam(group)
+    optimizer = make_optimizer(group)
     set_rate(optimizer, group, 0.9)
     set_rate(optimizer, group, progress)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * rate)
