@@ -68,6 +68,10 @@ class Generator(nn.Module):
         images: Tensor = self.decoder(layout, self.style(codes).expand(len(layout), -1, -1, -1))
         return images
 
+    def class_modules(self) -> list[nn.Module]:
+        """What turns exemplars into styles."""
+        return [self.class_encoder, self.mlp]
+
     def style(self, codes: Tensor) -> Tensor:
         """``(B, layers, 2, C)`` shifts and scales of class codes ``(B, code_dim)``."""
         x = codes

@@ -12,17 +12,24 @@ if TYPE_CHECKING:
 SYSTEMS: dict[str, str] = {
     "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
+    "funit": "lowshotgan.systems.funit.system:FUNIT",
 }
 """System name -> the class that implements it."""
 
 VERBS: dict[str, frozenset[str]] = {
     "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
     "fastgan": frozenset({"generate", "interpolate", "train"}),
+    "funit": frozenset({"generate", "translate", "finetune", "train"}),
 }
 """System name -> what its models answer."""
 
 _COMPACT = {"z_dim": 256, "w_dim": 256, "mapping_layers": 4}
 _CONFIG_F = {"z_dim": 512, "w_dim": 512, "mapping_layers": 8, "channel_base": 32768, "channel_max": 512}
+_SMALL_FUNIT = {"content_downs": 2, "class_downs": 3}
+_FUNIT_32 = {"width": 12, "code_dim": 32, "mlp_width": 64, **_SMALL_FUNIT}
+_FUNIT_32 |= {"discriminator_width": 12, "discriminator_blocks": 6, "discriminator_cap": 96}
+_FUNIT_64 = {"width": 32, "code_dim": 64, "mlp_width": 128, **_SMALL_FUNIT}
+_FUNIT_64 |= {"discriminator_width": 32, "discriminator_blocks": 8, "discriminator_cap": 256}
 
 ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "stylegan2_32": ("stylegan2", {"resolution": 32, "channel_base": 1536, "channel_max": 96, **_COMPACT}),
@@ -38,6 +45,9 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "fastgan_256": ("fastgan", {"resolution": 256}),
     "fastgan_512": ("fastgan", {"resolution": 512}),
     "fastgan_1024": ("fastgan", {"resolution": 1024}),
+    "funit_32": ("funit", {"resolution": 32, **_FUNIT_32}),
+    "funit_64": ("funit", {"resolution": 64, **_FUNIT_64}),
+    "funit_128": ("funit", {"resolution": 128}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

@@ -11,7 +11,7 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.losses.reconstruction import absolute_difference
 from lowshotgan.nets.fastgan import shrink
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
-from lowshotgan.systems.fastgan.perceptual import load_perceptual
+from lowshotgan.systems.perceptual import load_perceptual
 from lowshotgan.systems.fastgan.stages import FastGANLosses
 from lowshotgan.systems.fastgan.system import FastGAN, slerp
 from lowshotgan.train.loop import LoopSettings, fit, only_trainable
