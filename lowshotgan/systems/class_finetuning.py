@@ -119,7 +119,7 @@ class FineTuningLosses:
 
     def __init__(self, generator: Any, first: Tensor, finetuning: ClassFineTuning, perceptual: Perceptual) -> None:
         self.generator, self.perceptual = generator, perceptual
-        self.code = nn.ParameterDict({"values": nn.Parameter(first.clone()[None])})
+        self.code = nn.ParameterDict({"code": nn.Parameter(first.clone()[None])})
         self.weights = {"image": 1.0, "pull": finetuning.pull}
         self._first = first[None]
         self._trains_class = finetuning.trains == "class"
@@ -134,7 +134,7 @@ class FineTuningLosses:
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Each shot redrawn by the class's code should be the shot; source images should be drawn as before."""
         shots = batch.images["shots"]
-        code = self.generator.encode(shots).mean(dim=0, keepdim=True) if self._trains_class else self.code["values"]
+        code = self.generator.encode(shots).mean(dim=0, keepdim=True) if self._trains_class else self.code["code"]
         redrawn = self.generator(shots, code)
         found = {
             "image": self.perceptual(redrawn, shots),
@@ -151,7 +151,7 @@ class FineTuningLosses:
         """The class's code as it now is."""
         if self._trains_class:
             return system.encode_exemplars(images, name="finetuned")
-        values = self.code["values"].detach()[0].float().cpu().clone()
+        values = self.code["code"].detach()[0].float().cpu().clone()
         return ClassCode(values, len(images), system.fingerprint, "finetuned")
 
 

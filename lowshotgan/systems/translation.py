@@ -175,7 +175,7 @@ class Translator(System):
         settings = self._read_options(options)
         if content is None:
             raise ConfigError(f"{self.arch} needs content to translate: generate(content=..., exemplars=...).")
-        count = int(positive("batch_size", batch_size or BATCH_SIZE))
+        count = int(positive("batch_size", BATCH_SIZE if batch_size is None else batch_size))
         images = self._read(content, fit)
         targets = self._targets(exemplars, len(images), fit, settings)
         self.generator.eval()
