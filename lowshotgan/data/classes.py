@@ -1,6 +1,6 @@
 """Images in class folders, and endless pairs of content images and exemplars drawn from them.
 
-    class_name/*.png -> ClassSet -> Episodes -> {"content", "content_labels", "exemplars", "exemplar_labels"}
+class_name/*.png -> ClassSet -> Episodes -> {"content", "content_labels", "exemplars", "exemplar_labels"}
 """
 
 import difflib

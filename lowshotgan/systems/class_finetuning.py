@@ -1,6 +1,6 @@
 """Fitting a translator of classes to K images of a new class: encode them, or move the code (and what makes it) a little.
 
-    shots -> code -> redraw each shot by the code -> distance from the shot (+ pull to the first code, + hold on source)
+shots -> code -> redraw each shot by the code -> distance from the shot (+ pull to the first code, + hold on source)
 """
 
 import copy
@@ -155,9 +155,7 @@ class FineTuningLosses:
         return ClassCode(values, len(images), system.fingerprint, "finetuned")
 
 
-def _batches(
-    system: Translator, shots: ImageSet, finetuning: ClassFineTuning, shares: Mapping[str, Any]
-) -> Batches:
+def _batches(system: Translator, shots: ImageSet, finetuning: ClassFineTuning, shares: Mapping[str, Any]) -> Batches:
     parts: dict[str, Batches] = {"shots": ImageBatches(shots, finetuning.batch_size, flip=finetuning.flip, **shares)}
     if finetuning.trains == "class":
         source = load_classes(finetuning.source, resolution=system.config.resolution)

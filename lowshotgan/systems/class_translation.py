@@ -126,7 +126,9 @@ class ClassTranslator(Translator):
             self.config = replace(self.config, num_classes=len(classes))
             fresh = self.make_discriminator().to(self.device)
             known = fresh.state_dict()
-            kept = {name: t for name, t in self.discriminator.state_dict().items() if not name.startswith(self.per_class)}
+            kept = {
+                name: t for name, t in self.discriminator.state_dict().items() if not name.startswith(self.per_class)
+            }
             fresh.load_state_dict(known | kept)
             self.discriminator = fresh
         self.details["classes"] = classes
@@ -144,4 +146,3 @@ class ClassTranslator(Translator):
             return torch.cat([images, translated.tensor])
 
         return draw
-

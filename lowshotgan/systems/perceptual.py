@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from lowshotgan.errors import WeightsError
+from lowshotgan.errors import WeightsError, WeightsNotFoundError
 from lowshotgan.losses.reconstruction import absolute_difference, feature_distance
 from lowshotgan.metrics.extractors import load_extractor
 from lowshotgan.nets.fastgan import shrink
 from lowshotgan.nets.features import FeatureNet
+from lowshotgan.nets.vgg import load_vgg19, vgg19_file
 
 SIDE = 64
 
@@ -58,3 +60,40 @@ def _random_network(device: torch.device) -> FeatureNet:
         torch.manual_seed(0)
         net = FeatureNet()
     return net.to(device).eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """Frozen features of several scales, for semantic and style terms.
+
+    Attributes:
+        name: "vgg19", "lsg1" or "random", for the model card.
+        maps: from ``(B, 3, H, W)`` in [-1, 1] to maps.
+    """
+
+    name: str
+    maps: Callable[[Tensor], Sequence[Tensor]]
+
+
+def load_maps(choice: str, device: torch.device) -> FeatureMaps:
+    """The features ``choice`` names: "vgg19" (torchvision's, if its file is on this disk), "lsg1", "random", or "auto"
+    for the first of them that can be had offline. The library's own network sees images at 64 px.
+
+    Raises:
+        WeightsNotFoundError: for "vgg19" or "lsg1" if it is not on this disk.
+    """
+    if choice in ("auto", "vgg19"):
+        path = vgg19_file()
+        if path.is_file():
+            return FeatureMaps("vgg19", load_vgg19(path).to(device).maps)
+        if choice == "vgg19":
+            raise WeightsNotFoundError(
+                f'{path} does not exist; fetch it once with python -c "import torchvision; '
+                "torchvision.models.vgg19(weights='DEFAULT')\", or use perceptual='lsg1'."
+            )
+    own = load_perceptual("auto" if choice == "auto" else choice, device)
+    return FeatureMaps(own.name, lambda images: own.maps(_at_side(images)))
+
+
+def _at_side(images: Tensor) -> Tensor:
+    return F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True)

@@ -13,6 +13,7 @@ SYSTEMS: dict[str, str] = {
     "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
     "funit": "lowshotgan.systems.funit.system:FUNIT",
+    "egscit": "lowshotgan.systems.egscit.system:EGSCIT",
 }
 """System name -> the class that implements it."""
 
@@ -20,6 +21,7 @@ VERBS: dict[str, frozenset[str]] = {
     "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
     "fastgan": frozenset({"generate", "interpolate", "train"}),
     "funit": frozenset({"generate", "translate", "finetune", "train"}),
+    "egscit": frozenset({"generate", "translate", "train"}),
 }
 """System name -> what its models answer."""
 
@@ -48,6 +50,10 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "funit_32": ("funit", {"resolution": 32, **_FUNIT_32}),
     "funit_64": ("funit", {"resolution": 64, **_FUNIT_64}),
     "funit_128": ("funit", {"resolution": 128}),
+    "egscit_28": ("egscit", {"resolution": 28, "levels": 1}),
+    "egscit_64": ("egscit", {"resolution": 64}),
+    "egscit_128": ("egscit", {"resolution": 128}),
+    "egscit_256": ("egscit", {"resolution": 256}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

@@ -1,6 +1,6 @@
 """What systems that translate by exemplars share: reading inputs, class codes, and the call ``generate`` answers.
 
-    content (N images) x exemplars (classes of K images, or codes) -> N images per class
+content (N images) x exemplars (classes of K images, or codes) -> N images per class
 """
 
 from abc import abstractmethod
@@ -140,7 +140,9 @@ class Translator(System):
     def _read_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Check the options a system takes beyond those of ``generate``; none by default."""
         if options:
-            raise ConfigError(f"{self.arch} translates content by exemplars; it takes no {', '.join(sorted(options))}.")
+            raise ConfigError(
+                f"{self.arch} translates content by exemplars; it takes no {', '.join(sorted(options))}."
+            )
         return {}
 
     @torch.no_grad()
@@ -191,9 +193,7 @@ class Translator(System):
         return self.generate(content, exemplars, **options)
 
     @torch.no_grad()
-    def encode_exemplars(
-        self, exemplars: Any, *, name: str = "class", fit: str = "crop", **options: Any
-    ) -> ClassCode:
+    def encode_exemplars(self, exemplars: Any, *, name: str = "class", fit: str = "crop", **options: Any) -> ClassCode:
         """The code of a class from K images of it: encode once, translate as often as you like.
 
         Args:
@@ -208,7 +208,7 @@ class Translator(System):
         self.generator.eval()
         parts = [self._encode(part.to(self.device), **settings) for part in images.split(64)]
         codes = torch.cat(parts).float()
-        return ClassCode(codes.mean(dim=0).cpu(), len(codes), self.fingerprint, name)
+        return ClassCode(codes.mean(dim=0).cpu(), len(codes), self._pin(settings), name)
 
     @property
     def fingerprint(self) -> str:
@@ -241,8 +241,11 @@ class Translator(System):
         code = given if isinstance(given, ClassCode) else self._from_file(given)
         if code is None:
             return self.encode_exemplars(given, name=name, fit=fit, **settings).values
-        if code.model != self.fingerprint:
-            raise ConfigError(f"the class code {code.name!r} was made by another model; encode its exemplars again.")
+        if code.model != self._pin(settings):
+            raise ConfigError(
+                f"the class code {code.name!r} was made by another model or for another direction; encode its exemplars "
+                "again."
+            )
         return code.values
 
     @staticmethod
@@ -269,6 +272,10 @@ class Translator(System):
                 mine = self._encode(content, **self._own_side(settings)).lerp(mine, strength)
             drawn.append(self._redraw(content, mine, **settings).float().cpu())
         return torch.cat(drawn)
+
+    def _pin(self, settings: Mapping[str, Any]) -> str:
+        """What a code made with these settings is pinned to."""
+        return self.fingerprint
 
     def _own_side(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """The settings by which content images are encoded as their own exemplars."""

@@ -111,7 +111,9 @@ def test_images_are_cut_anywhere_and_mirrored(tmp_path):
     corners = {tuple(divmod(int(one.min()), 20)) for one in cut}
     assert corners == {(top, left) for top in range(5) for left in range(5)}
     assert 60 < int(mirrored.sum()) < 140
-    assert not ((lambda one: one[:, :, 0, 0] > one[:, :, 0, -1])(next(Episodes(data, 50, flip=False))["content"])).any()
+    assert not (
+        (lambda one: one[:, :, 0, 0] > one[:, :, 0, -1])(next(Episodes(data, 50, flip=False))["content"])
+    ).any()
 
 
 def test_unusable_episodes_are_refused(folder):

@@ -95,7 +95,9 @@ def test_generator_terms_by_hand():
     (t_logits, t_features), (r_logits, r_features) = judge(translated, other), judge(rebuilt, own)
     wanted = [judge(exemplars, other)[1].mean((2, 3)), judge(content, own)[1].mean((2, 3))]
     adversarial = -0.5 * (t_logits.flatten(1).mean(1) + r_logits.flatten(1).mean(1))
-    matching = (t_features.mean((2, 3)) - wanted[0]).abs().mean(1) + (r_features.mean((2, 3)) - wanted[1]).abs().mean(1)
+    matching = (t_features.mean((2, 3)) - wanted[0]).abs().mean(1) + (r_features.mean((2, 3)) - wanted[1]).abs().mean(
+        1
+    )
     torch.testing.assert_close(terms["adversarial"], adversarial, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(terms["matching"], matching, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(terms["reconstruction"], (rebuilt - content).abs().flatten(1).mean(1))
