@@ -6,6 +6,7 @@ ICLR 2019): two domains with a shared latent space, exemplar statistics and feat
     exemplar of B -> style encoder B -> mean and variance of each channel ---+
 """
 
+import itertools
 from typing import Literal
 
 import torch
@@ -114,7 +115,7 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [width * 2**level for level in range(levels)]
         self.stem = conv(3, width, 7)
-        self.down = nn.ModuleList(conv(a, b, 3, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(conv(a, b, 3, 2) for a, b in itertools.pairwise(widths))
         self.res = nn.ModuleList(ResBlock(widths[-1]) for _ in range(RES_BLOCKS))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -133,7 +134,7 @@ class Drawer(nn.Module):
         super().__init__()
         widths = [width * 2**level for level in reversed(range(levels))]
         self.res = nn.ModuleList(ResBlock(widths[0]) for _ in range(RES_BLOCKS))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(a, b, 3, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(a, b, 3, 2) for a, b in itertools.pairwise(widths))
         self.to_rgb = nn.ConvTranspose2d(width, 3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -178,7 +179,7 @@ class Discriminator(nn.Module):
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         widths = [3, width, 2 * width, 4 * width, 8 * width]
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in itertools.pairwise(widths))
         self.norm = nn.ModuleList(nn.InstanceNorm2d(channels, affine=True) for channels in widths[2:])
         self.head = nn.Conv2d(widths[-1], 1, 1)
         for module in self.modules():

@@ -7,6 +7,7 @@ The style holds shift and scale, in this order, of every adaptive normalisation 
 the class enters nowhere else.
 """
 
+import itertools
 from typing import Literal
 
 import torch
@@ -51,7 +52,7 @@ class Generator(nn.Module):
         self.content_encoder = ContentEncoder(width, content_downs, res_blocks)
         self.decoder = Decoder(channels, content_downs, res_blocks)
         sizes = [code_dim, *[mlp_width] * (mlp_layers - 1), self.decoder.style_size]
-        self.mlp = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.mlp = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         kaiming_init(self)
 
     def forward(self, content: Tensor, codes: Tensor) -> Tensor:
@@ -88,7 +89,7 @@ class Decoder(nn.Module):
         widths = [channels // 2**level for level in range(ups + 1)]
         self.channels = channels
         self.res = nn.ModuleList(AdaptiveResBlock(channels) for _ in range(res_blocks))
-        self.up = nn.ModuleList(conv(a, b, 5) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(conv(a, b, 5) for a, b in itertools.pairwise(widths))
         self.to_rgb = conv(widths[-1], 3, 7)
 
     @property

@@ -6,6 +6,8 @@
 FUNIT (Liu et al., ICCV 2019) and COCO-FUNIT (Saito et al., ECCV 2020) use these; all padding is by reflection.
 """
 
+import itertools
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,7 +33,7 @@ class StyleEncoder(nn.Module):
         super().__init__()
         widths = [min(width * 2**level, width * 4) for level in range(downs + 1)]
         self.stem = conv(3, width, 7)
-        self.down = nn.ModuleList(conv(a, b, 4, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(conv(a, b, 4, 2) for a, b in itertools.pairwise(widths))
         self.head = nn.Conv2d(widths[-1], code_dim, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -61,7 +63,7 @@ class ContentEncoder(nn.Module):
         super().__init__()
         widths = [width * 2**level for level in range(downs + 1)]
         self.stem = NormalisedConv(3, width, 7, affine=affine)
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = itertools.pairwise(widths)
         self.down = nn.ModuleList(NormalisedConv(a, b, 4, 2, affine=affine) for a, b in pairs)
         self.res = nn.ModuleList(
             ResBlock(widths[-1], affine=affine, closing_relu=closing_relu) for _ in range(res_blocks)
@@ -163,7 +165,7 @@ class PatchTrunk(nn.Module):
         self.stem = conv(3, width, 7)
         self.stage = nn.ModuleList(
             nn.ModuleList([PreActivationBlock(a, a, **options), PreActivationBlock(a, b, **options)])
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in itertools.pairwise(widths)
         )
         self.channels = widths[-1]
 

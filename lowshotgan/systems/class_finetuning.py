@@ -18,8 +18,9 @@ from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.reconstruction import absolute_difference
+from lowshotgan.systems.class_code import ClassCode
 from lowshotgan.systems.perceptual import Perceptual, load_perceptual
-from lowshotgan.systems.translation import ClassCode, Translator
+from lowshotgan.systems.translation import Translator
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 TRAINS = ("code", "class")

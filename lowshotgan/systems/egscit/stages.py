@@ -5,6 +5,7 @@ translation: both directions at once, by adversary, reconstruction, cycle, laten
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -133,8 +134,9 @@ class TranslationLosses:
     def discriminator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Images of a domain against translations into it."""
         with torch.no_grad():
+            guides = self._guides(batch)
             drawn = {
-                target: self._draw(self._encode(batch, source), target, *self._guides(batch, source, target))
+                target: self._draw(self._encode(batch, source), target, guides[source].mask, guides[target].statistics)
                 for source, target in _directions()
             }
         return {"adversarial": _judged(self.discriminators, batch.images, drawn)}
@@ -144,14 +146,14 @@ class TranslationLosses:
         names = ("adversarial", "reconstruction", "cycle", "latent", "content", "style")
         found: dict[str, list[Tensor]] = {name: [] for name in names}
         latents = {domain: self._encode(batch, domain) for domain in DOMAINS}
-        wanted = self._wanted_features(batch)
+        guides, wanted = self._guides(batch), self._wanted_features(batch)
         for source, target in _directions():
-            images, own = batch.images[source], self._guides(batch, source, source)
-            rebuilt = self._draw(latents[source], source, *own)
-            translated = self._draw(latents[source], target, *self._guides(batch, source, target))
+            images, own = batch.images[source], guides[source]
+            rebuilt = self._draw(latents[source], source, own.mask, own.statistics)
+            translated = self._draw(latents[source], target, own.mask, guides[target].statistics)
             again = self.translator.encode(translated, target)
             again = again + _noise(again, batch.draws)
-            back = self._draw(again, source, *own)
+            back = self._draw(again, source, own.mask, own.statistics)
             seen = self.features.maps(translated.float())
             found["adversarial"].append(least_squares_generator(self.discriminators(translated, target)))
             found["reconstruction"].append(absolute_difference(rebuilt, images))
@@ -166,10 +168,16 @@ class TranslationLosses:
         return latents + _noise(latents, batch.draws)
 
     @torch.no_grad()
-    def _guides(self, batch: Batch, source: Domain, target: Domain) -> tuple[Tensor | None, Tensor]:
-        """The mask of the content of ``source`` and the statistics of the exemplars of ``target``."""
-        mask = self.translator.mask(batch.images[source], source) if self.uses_mask else None
-        return mask, self.translator.statistics(batch.images[target], target)
+    def _guides(self, batch: Batch) -> dict[Domain, "_Guide"]:
+        """What the frozen style encoders take from the images of each domain."""
+        net = self.translator
+        return {
+            domain: _Guide(
+                net.mask(batch.images[domain], domain) if self.uses_mask else None,
+                net.statistics(batch.images[domain], domain),
+            )
+            for domain in DOMAINS
+        }
 
     def _draw(self, latents: Tensor, domain: Domain, mask: Tensor | None, statistics: Tensor) -> Tensor:
         return self.translator.draw(latents, domain, mask, statistics, self.adain)
@@ -177,6 +185,13 @@ class TranslationLosses:
     @torch.no_grad()
     def _wanted_features(self, batch: Batch) -> dict[Domain, list[Tensor]]:
         return {domain: list(self.features.maps(batch.images[domain])) for domain in DOMAINS}
+
+
+class _Guide(NamedTuple):
+    """The mask that an image as content, and the statistics that it as an exemplar, lays on what is drawn."""
+
+    mask: Tensor | None
+    statistics: Tensor
 
 
 def falling(progress: float) -> float:
