@@ -31,6 +31,7 @@ class ClassTranslator(Translator):
 
     FineTuning = ClassFineTuning
     per_class: ClassVar[str]
+    margin: ClassVar[float] = 140 / 128
 
     @abstractmethod
     def make_discriminator(self) -> nn.Module:
@@ -55,10 +56,10 @@ class ClassTranslator(Translator):
 
         Args:
             data: as for ``load_classes``; so are ``classes``, ``without``, ``fit``, ``background`` and ``enlarge``.
-            crop_from: side the images are prepared at, of which the training cuts random parts; by default 140 / 128 of
-                the resolution, as the release has it.
+            crop_from: side the images are prepared at, of which the training cuts random parts; by default ``margin``
+                times the resolution, as in the release.
         """
-        side = int(positive("crop_from", crop_from or round(self.config.resolution * 140 / 128)))
+        side = int(positive("crop_from", crop_from or round(self.config.resolution * self.margin)))
         if side < self.config.resolution:
             raise ConfigError(f"crop_from={side} is less than the resolution {self.config.resolution}.")
         found = load_classes(data, resolution=side, **options)

@@ -13,6 +13,7 @@ SYSTEMS: dict[str, str] = {
     "stylegan2": "lowshotgan.systems.stylegan2.system:StyleGAN2",
     "fastgan": "lowshotgan.systems.fastgan.system:FastGAN",
     "funit": "lowshotgan.systems.funit.system:FUNIT",
+    "coco_funit": "lowshotgan.systems.coco_funit.system:CocoFUNIT",
     "egscit": "lowshotgan.systems.egscit.system:EGSCIT",
 }
 """System name -> the class that implements it."""
@@ -21,6 +22,7 @@ VERBS: dict[str, frozenset[str]] = {
     "stylegan2": frozenset({"generate", "interpolate", "project", "finetune", "train"}),
     "fastgan": frozenset({"generate", "interpolate", "train"}),
     "funit": frozenset({"generate", "translate", "finetune", "train"}),
+    "coco_funit": frozenset({"generate", "translate", "finetune", "train"}),
     "egscit": frozenset({"generate", "translate", "train"}),
 }
 """System name -> what its models answer."""
@@ -32,6 +34,10 @@ _FUNIT_32 = {"width": 12, "code_dim": 32, "mlp_width": 64, **_SMALL_FUNIT}
 _FUNIT_32 |= {"discriminator_width": 12, "discriminator_blocks": 6, "discriminator_cap": 96}
 _FUNIT_64 = {"width": 32, "code_dim": 64, "mlp_width": 128, **_SMALL_FUNIT}
 _FUNIT_64 |= {"discriminator_width": 32, "discriminator_blocks": 8, "discriminator_cap": 256}
+_COCO_32 = {"width": 12, "code_dim": 32, "mlp_width": 64, "bias_dim": 128, **_SMALL_FUNIT}
+_COCO_32 |= {"discriminator_width": 12, "discriminator_stages": 3, "discriminator_cap": 96}
+_COCO_64 = {"width": 32, "code_dim": 64, "mlp_width": 128, "bias_dim": 256, **_SMALL_FUNIT}
+_COCO_64 |= {"discriminator_width": 32, "discriminator_stages": 4, "discriminator_cap": 256}
 
 ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "stylegan2_32": ("stylegan2", {"resolution": 32, "channel_base": 1536, "channel_max": 96, **_COMPACT}),
@@ -50,6 +56,9 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "funit_32": ("funit", {"resolution": 32, **_FUNIT_32}),
     "funit_64": ("funit", {"resolution": 64, **_FUNIT_64}),
     "funit_128": ("funit", {"resolution": 128}),
+    "coco_funit_32": ("coco_funit", {"resolution": 32, **_COCO_32}),
+    "coco_funit_64": ("coco_funit", {"resolution": 64, **_COCO_64}),
+    "coco_funit_256": ("coco_funit", {"resolution": 256}),
     "egscit_28": ("egscit", {"resolution": 28, "levels": 1}),
     "egscit_64": ("egscit", {"resolution": 64}),
     "egscit_128": ("egscit", {"resolution": 128}),

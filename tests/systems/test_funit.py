@@ -12,10 +12,11 @@ from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, ImageInputError, RecipeError, WeightsFormatError
 from lowshotgan.losses.penalties import r1, r1_of_batch_mean
+from lowshotgan.systems.averages import half_life
 from lowshotgan.systems.class_code import ClassCode
 from lowshotgan.systems.class_finetuning import ClassFineTuning
 from lowshotgan.systems.funit.config import FUNITConfig, FUNITTraining
-from lowshotgan.systems.funit.stages import FUNITLosses, half_life, source_stage
+from lowshotgan.systems.funit.stages import FUNITLosses, source_stage
 from lowshotgan.train.loop import LoopSettings, fit, only_trainable
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch

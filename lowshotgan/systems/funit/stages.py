@@ -3,7 +3,6 @@
 discriminator (hinge on exemplars and translations, gradient penalty) -> generator (hinge, reconstruction, features)
 """
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -13,6 +12,7 @@ from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
 from lowshotgan.losses.penalties import r1, r1_of_batch_mean
 from lowshotgan.losses.reconstruction import absolute_difference, pooled_feature_difference
 from lowshotgan.nets.funit import Discriminator, Generator
+from lowshotgan.systems.averages import half_life
 from lowshotgan.systems.funit.config import FUNITTraining
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
@@ -97,11 +97,6 @@ class FUNITLosses:
             "reconstruction": absolute_difference(drawn[len(content) :], content),
             "matching": _both(pooled_feature_difference(features, wanted)),
         }
-
-
-def half_life(decay: float) -> float:
-    """Steps after which half of an average with this decay is left."""
-    return math.log(0.5) / math.log(decay)
 
 
 def _both(values: Tensor) -> Tensor:
