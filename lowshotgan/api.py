@@ -52,7 +52,7 @@ def list_models(
     Args:
         pattern: shell-style, for example ``"stylegan2_*"``.
         pretrained: list ``arch.tag`` of published weights instead of architectures.
-        verb: only models that answer it: generate, interpolate, project, finetune, train.
+        verb: only models that answer it: generate, translate, interpolate, project, finetune, train.
         license: only weights under this SPDX licence, or "permissive"; implies ``pretrained``.
 
     Raises:

@@ -12,6 +12,7 @@ from lowshotgan.cli.adapt import finetune, train
 from lowshotgan.cli.catalogue import doctor, download, info, list_
 from lowshotgan.cli.judge import evaluate, inspect
 from lowshotgan.cli.pictures import generate, interpolate, project
+from lowshotgan.cli.translation import translate
 from lowshotgan.errors import LowshotganError
 
 INTERRUPTED = 130
@@ -25,6 +26,7 @@ COMMANDS = {
     "generate": generate,
     "interpolate": interpolate,
     "project": project,
+    "translate": translate,
     "evaluate": evaluate,
     "doctor": doctor,
     "download": download,
