@@ -31,7 +31,9 @@ from lowshotgan.errors import ConfigError
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG an image and class.")
 @click.option("--grid", type=click.Path(dir_okay=False), help="File for all in one picture, contents on top.")
 @click.option("--save-code", type=click.Path(dir_okay=False), help="File for the code of the exemplars.")
-@click.option("--strength", type=click.FloatRange(0, 2), help="From the content's own manner (0) to the exemplars' (1).")
+@click.option(
+    "--strength", type=click.FloatRange(0, 2), help="From the content's own manner (0) to the exemplars' (1)."
+)
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="What is done to images that are not square.")
 @click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="For models of two domains.")
 @click.option("--adain", type=click.Choice(["standard", "egscit_code", "none"]), help="For models of two domains.")
