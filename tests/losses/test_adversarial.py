@@ -8,6 +8,8 @@ import torch
 from lowshotgan.losses.adversarial import (
     hinge_discriminator,
     hinge_generator,
+    least_squares_discriminator,
+    least_squares_generator,
     logistic_discriminator,
     logistic_generator,
 )

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from lowshotgan.losses.reconstruction import absolute_difference, feature_distance
+from lowshotgan.losses.reconstruction import (
+    absolute_difference,
+    feature_distance,
+    gram_difference,
+    layout_difference,
+    pooled_feature_difference,
+)
 
 
 def test_absolute_difference_by_hand():
