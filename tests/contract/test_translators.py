@@ -11,12 +11,12 @@ from lowshotgan.hub.store import read_tensors, write_tensors
 from lowshotgan.systems.registry import ARCHS, VERBS
 
 TINY = {
-    "funit": ("funit_32", {"width": 4, "code_dim": 6, "mlp_width": 8, "resolution": 16, "num_classes": 2,
+    "funit": ("funit_32", {"width": 4, "code_dim": 6, "mlp_width": 8, "resolution": 20, "num_classes": 2,
                            "discriminator_width": 4, "discriminator_blocks": 4, "discriminator_cap": 8}),
-    "coco_funit": ("coco_funit_32", {"width": 4, "code_dim": 6, "mlp_width": 8, "bias_dim": 5, "resolution": 16,
+    "coco_funit": ("coco_funit_32", {"width": 4, "code_dim": 6, "mlp_width": 8, "bias_dim": 5, "resolution": 20,
                                      "num_classes": 2, "discriminator_width": 4, "discriminator_stages": 2,
                                      "discriminator_cap": 8}),
-    "egscit": ("egscit_64", {"resolution": 16, "width": 4, "levels": 2, "discriminator_width": 4}),
+    "egscit": ("egscit_64", {"resolution": 20, "width": 4, "levels": 2, "discriminator_width": 4}),
 }  # fmt: skip
 QUICK = {
     "funit": {"steps": 2, "batch_size": 2},
@@ -26,7 +26,7 @@ QUICK = {
 TRANSLATORS = [name for name in VERBS if "translate" in VERBS[name]]
 
 
-def noise(number, seed=0, side=16):
+def noise(number, seed=0, side=20):
     return torch.rand(number, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
@@ -57,11 +57,11 @@ def test_translators_are_listed_by_their_verb():
 
 def test_the_same_inputs_give_the_same_image_alone_and_in_a_batch(model):
     together = model.generate(content=noise(3), exemplars=noise(2, 1))
-    assert together.tensor.shape == (3, 3, 16, 16) and together.seeds is None
+    assert together.tensor.shape == (3, 3, 20, 20) and together.seeds is None
     alone = model.translate(noise(3)[1], noise(2, 1)).tensor
     assert (alone[0] - together.tensor[1]).abs().max() <= 1e-5
     assert not torch.allclose(together.tensor[0], together.tensor[1])
-    assert [image.size for image in together.images] == [(16, 16)] * 3
+    assert [image.size for image in together.images] == [(20, 20)] * 3
 
 
 def test_exemplars_count_by_their_mean(model):

@@ -140,7 +140,7 @@ def test_scales_stand_before_shifts_and_count_from_one(generator):
 
 def test_the_discriminator_projects_classes_on_raw_features():
     torch.manual_seed(0)
-    judge = Discriminator(4, width=4, stages=2, cap=8).eval()
+    judge = Discriminator(4, width=4, stages=2, cap=8).eval().requires_grad_(False)
     labels = torch.tensor([2, 0])
     logits, features = judge(images(2), labels)
     assert logits.shape == (2, 8, 8) and features.shape == (2, 8, 8, 8)

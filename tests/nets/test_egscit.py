@@ -20,7 +20,7 @@ def net():
     torch.manual_seed(0)
     made = Translator(width=4, levels=3)
     for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
+        torch.nn.init.normal_(parameter, std=0.06)
     return made.requires_grad_(False)
 
 

@@ -18,7 +18,7 @@ from lowshotgan.train.loop import LoopSettings, fit, only_trainable
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch
 
-TINY = {"resolution": 16, "width": 4, "levels": 2, "discriminator_width": 4}
+TINY = {"resolution": 20, "width": 4, "levels": 2, "discriminator_width": 4}
 QUICK = {"batch_size": 2, "perceptual": "random", "judge_every": 2}
 
 
@@ -28,7 +28,7 @@ def make_system(**changes):
 
 
 def noise(number, seed=0):
-    return torch.rand(number, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return torch.rand(number, 3, 20, 20, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
 class Silence(Draws):
@@ -52,7 +52,7 @@ def maps(images):
 def step():
     system = make_system()
     for parameter in system.generator.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
+        torch.nn.init.normal_(parameter, std=0.08)
     batch = Batch({"a": noise(2, 1), "b": noise(2, 2)}, Silence(0), 0, 0.0)
     losses = TranslationLosses(
         system.generator, system.discriminator, FeatureMaps("test", maps), adain="standard", mask=True
@@ -144,7 +144,7 @@ def test_the_first_stage_gives_the_style_encoders_and_the_second_leaves_them(dom
     stages = stages_of(system, domains)
     first = next(stages)
     for values in first.modules["masks"].parameters():
-        torch.nn.init.normal_(values, std=0.1)
+        torch.nn.init.normal_(values, std=0.08)
     second = next(stages)
     for domain in "ab":
         learnt = first.modules["masks"][domain].encoder.state_dict()
@@ -160,7 +160,7 @@ def test_the_first_stage_gives_the_style_encoders_and_the_second_leaves_them(dom
     with only_trainable(second, "judge"):
         second.phases[0].terms(batch)["adversarial"].mean().backward()
     assert all(parameter.grad is not None for parameter in system.discriminator.parameters())
-    assert second.preview().shape[1:] == (3, 16, 16)
+    assert second.preview().shape[1:] == (3, 20, 20)
 
 
 def test_a_run_stopped_in_the_first_stage_resumes_to_the_same_model(domains, tmp_path):
@@ -201,7 +201,7 @@ def test_the_rate_falls_by_a_power():
 def model():
     system = make_system()
     for parameter in system.generator.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
+        torch.nn.init.normal_(parameter, std=0.08)
     return system
 
 

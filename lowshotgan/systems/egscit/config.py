@@ -14,7 +14,7 @@ class EGSCITConfig:
     """Constructor arguments of the networks; see ``nets.egscit``.
 
     Attributes:
-        resolution: side of the images; a multiple of 2 to the power of ``levels`` - 1, at least 16.
+        resolution: side of the images; a multiple of 2 to the power of ``levels`` - 1, at least 20.
         width: channels of the first layers of the generator.
         levels: 1 + halvings of the resolution; the paper has 3, and 1 for 28 px digits.
         discriminator_width: channels of the discriminators' first layer.
@@ -38,10 +38,10 @@ class EGSCITConfig:
         if not isinstance(self.mask, bool):
             raise ConfigError(f"mask must be true or false, got {self.mask!r}.")
         multiple = 2 ** (self.levels - 1)
-        if self.resolution % multiple or self.resolution < max(16, 4 * multiple):
+        least = max(20, 4 * multiple)  # the discriminators normalise what is left of 20 pixels after four halvings
+        if self.resolution % multiple or self.resolution < least:
             raise ConfigError(
-                f"resolution must be a multiple of {multiple} and at least {max(16, 4 * multiple)}, "
-                f"got {self.resolution}."
+                f"resolution must be a multiple of {multiple} and at least {least}, got {self.resolution}."
             )
 
 
