@@ -4,7 +4,7 @@ masks: an auto-encoder with a discriminator for each domain, whose encoders beco
 translation: both directions at once, by adversary, reconstruction, cycle, latents, semantics and style
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -220,6 +220,5 @@ def _energy(latents: Tensor) -> Tensor:
     return latents.float().square().flatten(1).mean(dim=1)
 
 
-def _group(parameters: object, training: EGSCITTraining) -> ParamGroup:
-    params: list[nn.Parameter] = list(parameters)  # type: ignore[call-overload]
-    return ParamGroup(params, lr=training.lr, betas=(0.5, 0.999), rate=falling)
+def _group(parameters: Iterable[nn.Parameter], training: EGSCITTraining) -> ParamGroup:
+    return ParamGroup(list(parameters), lr=training.lr, betas=(0.5, 0.999), rate=falling)
