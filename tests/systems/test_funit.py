@@ -187,10 +187,10 @@ def test_training_reconstructs_better_and_leaves_a_loadable_model(folders, tmp_p
 
     before = error(system)
     result = train(
-        system, folders, output_dir=tmp_path / "run", steps=40, sampling="classes", reconstruction_weight=20.0,
+        system, folders, output_dir=tmp_path / "run", steps=60, sampling="classes", reconstruction_weight=20.0,
         lr=1e-3, ema_decay=0.9, warm_up=10, **QUICK,
     )  # fmt: skip
-    assert error(result.model) < 0.85 * before
+    assert error(result.model) < 0.8 * before
     again = load(tmp_path / "run")
     assert torch.equal(again.translate(images, images).tensor, result.model.translate(images, images).tensor)
     assert again.classes == sorted(folders) and again.config.num_classes == 4

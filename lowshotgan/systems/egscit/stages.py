@@ -48,7 +48,7 @@ def translation_stage(
     batches: Batches,
     training: EGSCITTraining,
     *,
-    features: FeatureMaps,
+    features: FeatureMaps | None,
     adain: AdaIN,
     mask: bool,
     preview: Callable[[], Tensor] | None = None,
@@ -117,13 +117,13 @@ class MaskLosses:
 
 class TranslationLosses:
     """The terms of one step of the translation, summed over both directions; the exemplar of an image is its batch mate
-    of the other domain."""
+    of the other domain. Without ``features`` there are no semantic and style terms."""
 
     def __init__(
         self,
         translator: Translator,
         discriminators: Discriminators,
-        features: FeatureMaps,
+        features: FeatureMaps | None,
         *,
         adain: AdaIN,
         mask: bool,
@@ -143,10 +143,10 @@ class TranslationLosses:
 
     def generator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """See the module; latents of the images count twice, as in the release, where both totals hold the mean of them."""
-        names = ("adversarial", "reconstruction", "cycle", "latent", "content", "style")
-        found: dict[str, list[Tensor]] = {name: [] for name in names}
+        found: dict[str, list[Tensor]] = {name: [] for name in ("adversarial", "reconstruction", "cycle", "latent")}
         latents = {domain: self._encode(batch, domain) for domain in DOMAINS}
-        guides, wanted = self._guides(batch), self._wanted_features(batch)
+        guides = self._guides(batch)
+        drawn: dict[Domain, Tensor] = {}
         for source, target in _directions():
             images, own = batch.images[source], guides[source]
             rebuilt = self._draw(latents[source], source, own.mask, own.statistics)
@@ -154,14 +154,22 @@ class TranslationLosses:
             again = self.translator.encode(translated, target)
             again = again + _noise(again, batch.draws)
             back = self._draw(again, source, own.mask, own.statistics)
-            seen = self.features.maps(translated.float())
+            drawn[target] = translated
             found["adversarial"].append(least_squares_generator(self.discriminators(translated, target)))
             found["reconstruction"].append(absolute_difference(rebuilt, images))
             found["cycle"].append(absolute_difference(back, images))
             found["latent"].append(_energy(latents[source]) + _energy(again))
-            found["content"].append(layout_difference(seen, wanted[source]))
-            found["style"].append(gram_difference(seen, wanted[target]))
-        return {name: torch.stack(values).sum(dim=0) for name, values in found.items()}
+        terms = {name: torch.stack(values).sum(dim=0) for name, values in found.items()}
+        return terms if self.features is None else terms | self._seen_terms(self.features, batch, drawn)
+
+    def _seen_terms(self, features: FeatureMaps, batch: Batch, drawn: Mapping[Domain, Tensor]) -> Mapping[str, Tensor]:
+        """Translations should have the content's layout and the exemplar's style in the eyes of a frozen network."""
+        with torch.no_grad():
+            wanted = {domain: features.maps(batch.images[domain]) for domain in DOMAINS}
+        seen = {target: features.maps(drawn[target].float()) for _, target in _directions()}
+        content = [layout_difference(seen[target], wanted[source]) for source, target in _directions()]
+        style = [gram_difference(seen[target], wanted[target]) for _, target in _directions()]
+        return {"content": torch.stack(content).sum(dim=0), "style": torch.stack(style).sum(dim=0)}
 
     def _encode(self, batch: Batch, domain: Domain) -> Tensor:
         latents = self.translator.encode(batch.images[domain], domain)
@@ -181,10 +189,6 @@ class TranslationLosses:
 
     def _draw(self, latents: Tensor, domain: Domain, mask: Tensor | None, statistics: Tensor) -> Tensor:
         return self.translator.draw(latents, domain, mask, statistics, self.adain)
-
-    @torch.no_grad()
-    def _wanted_features(self, batch: Batch) -> dict[Domain, list[Tensor]]:
-        return {domain: list(self.features.maps(batch.images[domain])) for domain in DOMAINS}
 
 
 class _Guide(NamedTuple):

@@ -83,8 +83,9 @@ class EGSCIT(Translator):
         training = training or EGSCITTraining()
         if self.discriminator is None:
             raise ConfigError(f"{self.arch} was loaded without its discriminators; training needs them.")
-        features = load_maps(training.perceptual, self.device)
-        self.details["perceptual"] = features.name
+        needed = training.content_weight > 0 or training.style_weight > 0
+        features = load_maps(training.perceptual, self.device) if needed else None
+        self.details["perceptual"] = features.name if features else None
         self.details["domains"] = data.names
         config = self.config
 
