@@ -143,8 +143,8 @@ class Episodes:
         if self.batch_size % world_size:
             raise ConfigError(f"batch_size={batch_size} cannot be shared by {world_size} processes; use a multiple.")
         self.rank, self.world_size, self.device = rank, world_size, torch.device(device)
-        orders = {"images": ImageOrder, "classes": ClassOrder}
-        self._orders = {role: orders[sampling](data, f"{seed} {role}") for role in ("content", "exemplars")}
+        order = ImageOrder if sampling == "images" else ClassOrder
+        self._orders = {role: order(data, f"{seed} {role}") for role in ("content", "exemplars")}
         self.position = 0
 
     def __iter__(self) -> "Episodes":

@@ -136,7 +136,8 @@ class PreActivationBlock(nn.Module):
         active = F.leaky_relu(x, SLOPE)
         change: Tensor = self.conv1(F.leaky_relu(self.conv0(active), SLOPE))
         if self.shortcut is not None:
-            return self.shortcut(x) + change
+            skipped: Tensor = self.shortcut(x)
+            return skipped + change
         return (active if self.activated_shortcut else x) + change
 
 

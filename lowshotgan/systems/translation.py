@@ -196,7 +196,8 @@ class Translator(System):
         self.generator.eval()
         flat = self._check_tensor(exemplars.flatten(0, 1))
         codes = self._encode(flat.to(self.device), **settings)
-        return codes.unflatten(0, exemplars.shape[:2]).mean(dim=1)
+        means: Tensor = codes.unflatten(0, exemplars.shape[:2]).mean(dim=1)
+        return means
 
     def _in_parts(
         self, images: Tensor, codes: Tensor, strength: float, size: int, settings: Mapping[str, Any]

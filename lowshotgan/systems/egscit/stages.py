@@ -162,7 +162,7 @@ class TranslationLosses:
         terms = {name: torch.stack(values).sum(dim=0) for name, values in found.items()}
         return terms if self.features is None else terms | self._seen_terms(self.features, batch, drawn)
 
-    def _seen_terms(self, features: FeatureMaps, batch: Batch, drawn: Mapping[Domain, Tensor]) -> Mapping[str, Tensor]:
+    def _seen_terms(self, features: FeatureMaps, batch: Batch, drawn: Mapping[Domain, Tensor]) -> dict[str, Tensor]:
         """Translations should have the content's layout and the exemplar's style in the eyes of a frozen network."""
         with torch.no_grad():
             wanted = {domain: features.maps(batch.images[domain]) for domain in DOMAINS}
