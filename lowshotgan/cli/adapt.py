@@ -109,6 +109,9 @@ def finetune(
     if dry_run:
         show(result, as_json=as_json)
         return
+    if hasattr(result, "fit"):  # a system that describes its own fine-tuning: a training without a report
+        _show_training(output, result, as_json=as_json)
+        return
     about = {
         "output": output,
         "model": str(Path(output) / "model"),
@@ -177,6 +180,10 @@ def train(
     if dry_run:
         show(result, as_json=as_json)
         return
+    _show_training(output, result, as_json=as_json)
+
+
+def _show_training(output: str, result: Any, *, as_json: bool) -> None:
     about = {
         "output": output,
         "model": str(Path(output) / "model"),

@@ -136,6 +136,19 @@ def test_the_command_draws_grids_folders_and_codes(model, folders, tmp_path, cap
     assert (tmp_path / "b.png").is_file()
 
 
+@pytest.mark.parametrize("system", [name for name in TRANSLATORS if "finetune" in VERBS[name]])
+def test_the_command_keeps_a_class_in_the_model(system, folders, tmp_path, capsys):
+    make(system).save_pretrained(tmp_path / "model")
+    one, two, mine = str(folders / "one"), str(folders / "two"), str(tmp_path / "run")
+    arguments = ["--model", str(tmp_path / "model"), "--output", mine, "--device", "cpu", "--json"]
+    assert run(["finetune", two, *arguments]) == 0
+    assert '"steps": 0' in capsys.readouterr().out
+    assert run(["translate", mine, "--content", one, "--output", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    expected = load(tmp_path / "model").translate(folders / "one", folders / "two").tensor
+    assert torch.equal(load(mine).translate(folders / "one").tensor, expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["--content", "{}"], "say where to"), (["--grid", "a.png"], "need --content"),
