@@ -1,5 +1,7 @@
 """What every system that translates by exemplars must keep."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,7 +10,8 @@ from lowshotgan.cli import run
 from lowshotgan.data.images import to_pil
 from lowshotgan.errors import ConfigError, ImageInputError, UnsupportedVerbError, WeightsFormatError
 from lowshotgan.hub.store import read_tensors, write_tensors
-from lowshotgan.systems.registry import ARCHS, VERBS
+from lowshotgan.systems.registry import ARCHS, VERBS, system_class
+from lowshotgan.train.source import read_recipe
 
 TINY = {
     "funit": ("funit_32", {"width": 4, "code_dim": 6, "mlp_width": 8, "resolution": 20, "num_classes": 2,
@@ -118,6 +121,14 @@ def test_training_changes_the_model_and_leaves_a_loadable_one(system, folders, t
     with pytest.raises(ConfigError, match="learning_speed"):
         train(make(system), folders, output_dir=tmp_path / "other", learning_speed=1, progress=False)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["funit_64.classes", "coco_funit_64.classes", "egscit_64.domains"])
+def test_recipes_hold_settings_of_their_systems(name):
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / f"{name}.toml")
+    system = system_class(ARCHS[recipe.arch][0])
+    assert name.startswith(recipe.arch) and system.Training(**recipe.train).steps >= 10_000
+    system.Config(**ARCHS[recipe.arch][1])
 
 
 # ---- the command ----
