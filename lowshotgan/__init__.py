@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "convert_checkpoint": "lowshotgan.api",
     "create_model": "lowshotgan.api",
     "doctor": "lowshotgan.api",
     "download": "lowshotgan.api",
@@ -35,6 +36,7 @@ _PUBLIC = {
     "MetricReport": "lowshotgan.metrics.scores",
     "Recipe": "lowshotgan.finetune.recipe",
     "System": "lowshotgan.systems.base",
+    "ClassCode": "lowshotgan.systems.class_code",
     "CheckpointError": "lowshotgan.errors",
     "ConfigError": "lowshotgan.errors",
     "DeltaError": "lowshotgan.errors",
@@ -57,6 +59,7 @@ _VERBS = ("finetune", "train")
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
+    from lowshotgan.api import convert_checkpoint as convert_checkpoint
     from lowshotgan.api import create_model as create_model
     from lowshotgan.api import doctor as doctor
     from lowshotgan.api import download as download
@@ -86,6 +89,7 @@ if TYPE_CHECKING:
     from lowshotgan.finetune.recipe import Recipe as Recipe
     from lowshotgan.metrics.scores import MetricReport as MetricReport
     from lowshotgan.systems.base import System as System
+    from lowshotgan.systems.class_code import ClassCode as ClassCode
     from lowshotgan.systems.generation import Generation as Generation
     from lowshotgan.systems.syncgan.modalities import ImageModality as ImageModality
     from lowshotgan.systems.syncgan.modalities import SpectrogramModality as SpectrogramModality

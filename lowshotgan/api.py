@@ -29,6 +29,7 @@ from lowshotgan.types import PathLike
 
 __all__ = [
     "ImageReport",
+    "convert_checkpoint",
     "create_model",
     "doctor",
     "download",
@@ -52,7 +53,8 @@ def list_models(
     Args:
         pattern: shell-style, for example ``"stylegan2_*"``.
         pretrained: list ``arch.tag`` of published weights instead of architectures.
-        verb: only models that answer it: generate, interpolate, project, recolor, transfer, finetune, train.
+        verb: only models that answer it: generate, translate, recolor, transfer, interpolate, project, finetune,
+            train.
         license: only weights under this SPDX licence, or "permissive"; implies ``pretrained``.
 
     Raises:
@@ -404,6 +406,38 @@ def evaluate(
         extractor=extractor,
         seed=seed,
     )
+
+
+def convert_checkpoint(
+    source: PathLike,
+    output_dir: PathLike,
+    *,
+    format: str = "auto",
+    discriminator: PathLike | None = None,
+    which: str | None = None,
+    resolution: int | None = None,
+) -> System:
+    """Turn a checkpoint of another project into a model folder; nothing stored in the file is run.
+
+    Args:
+        source: the downloaded file: a generator of NVlabs/FUNIT, or COCO-FUNIT of NVlabs/imaginaire.
+        output_dir: the model folder to write.
+        format: "funit", "coco_funit", or "auto" to tell from the tensors' names.
+        discriminator: FUNIT's discriminator, which is a file of its own; training on needs it.
+        which: of FUNIT's file, "gen_test" (the average) or "gen".
+        resolution: side of the images the model was trained on; the paper's unless given.
+
+    Returns:
+        The model, loaded strictly; source, licence and hash of the file are in its ``details``.
+
+    Raises:
+        WeightsFormatError: if a file is unsafe, damaged, incomplete or of another format; nothing is written then.
+    """
+    from lowshotgan.systems.conversion import convert_file
+
+    model = convert_file(source, format=format, discriminator=discriminator, which=which, resolution=resolution)
+    model.save_pretrained(output_dir)
+    return model
 
 
 def _settings(seed: int, precision: str, resume: str, budget: str | float | None, accumulate: int) -> LoopSettings:

@@ -32,11 +32,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class ParamGroup:
-    """Parameters one optimiser steps, with Adam's settings.
+    """Parameters one optimiser steps, with its settings.
 
     ``lazy_every`` above 0 means a penalty is run only every n-th step in its own optimiser step, so the learning
     rate and betas are scaled by n / (n + 1) (Karras et al. 2020, appendix B). Over the last share ``decay`` of the stage
-    the learning rate falls linearly to nothing; all through the stage it falls exponentially to the share ``final``.
+    the learning rate falls linearly to nothing; ``rate`` multiplies it by any other function of progress, and over the
+    first ``warm_up`` steps it rises linearly. ``optimizer`` is "adam" or "rmsprop" (smoothing ``alpha``, no momentum);
+    ``weight_decay`` is added to the gradient.
     """
 
     params: Sequence[nn.Parameter]
@@ -45,7 +47,11 @@ class ParamGroup:
     eps: float = 1e-8
     lazy_every: int = 0
     decay: float = 0.0
-    final: float = 1.0
+    optimizer: str = "adam"
+    alpha: float = 0.99
+    weight_decay: float = 0.0
+    warm_up: int = 0
+    rate: Weight = 1.0
 
 
 @dataclass(frozen=True)
@@ -108,12 +114,13 @@ class Stage:
         name: unique within the run.
         steps: number of steps.
         batches: endless, resumable source of ``Batch.images``.
-        groups: parameters by name; each gets its own Adam.
+        groups: parameters by name; each gets its own optimiser.
         phases: what is done in one step, in order.
         modules: every trained network, saved in checkpoints (buffers included).
         averages: name -> (live module, averaged copy); the loop keeps the copy as an exponential moving average.
         ema_half_life: in iterations.
         ema_rampup: if set, the half-life is at most this share of the steps done so far (training from scratch).
+        ema_start: for so many steps the averages are plain copies.
         state: further things a checkpoint carries.
         on_step: called with the step index and the step's log after all phases (controllers, Fisher estimates);
             must depend on nothing but checkpointed state.
@@ -129,6 +136,7 @@ class Stage:
     averages: Mapping[str, tuple[nn.Module, nn.Module]] = field(default_factory=dict)
     ema_half_life: float = 300.0
     ema_rampup: float | None = None
+    ema_start: int = 0
     state: Mapping[str, Stateful] = field(default_factory=dict)
     on_step: Sequence[Callable[[int, dict[str, float]], None]] = ()
     preview: Callable[[], Tensor] | None = None

@@ -14,6 +14,7 @@ from lowshotgan.cli.judge import evaluate, inspect
 from lowshotgan.cli.pictures import generate, interpolate, project
 from lowshotgan.cli.recolour import recolor
 from lowshotgan.cli.transfer import transfer
+from lowshotgan.cli.translation import translate
 from lowshotgan.errors import LowshotganError
 
 INTERRUPTED = 130
@@ -29,6 +30,7 @@ COMMANDS = {
     "project": project,
     "recolor": recolor,
     "transfer": transfer,
+    "translate": translate,
     "evaluate": evaluate,
     "doctor": doctor,
     "download": download,

@@ -121,18 +121,12 @@ def finetune(
     if dry_run:
         show(result, as_json=as_json)
         return
-    about = _about(result, output)
-    text = "\n".join(f"{name}: {about[name]}" for name in ("model", "report") if name in about)
-    show(about, as_json=as_json, text=text)
-
-
-def _about(result: Any, output: str) -> dict[str, Any]:
-    """What is told of a finished fine-tuning; one by the stages of its own system has no recipe and no report."""
-    about: dict[str, Any] = {"output": output, "model": str(Path(output) / "model")}
-    if not hasattr(result, "report_path"):
-        fit = result.fit
-        return about | {"steps": fit.steps, "stopped": fit.stopped, "seconds": fit.seconds}
-    return about | {
+    if hasattr(result, "fit"):  # a system that describes its own fine-tuning: a training without a report
+        _show_training(output, result, as_json=as_json)
+        return
+    about = {
+        "output": output,
+        "model": str(Path(output) / "model"),
         "report": str(result.report_path),
         "recipe": result.recipe.name,
         "steps": result.steps,
@@ -140,6 +134,7 @@ def _about(result: Any, output: str) -> dict[str, Any]:
         "seconds": result.seconds,
         "memorization": result.memorization.rate,
     }
+    show(about, as_json=as_json, text=f"model: {about['model']}\nreport: {about['report']}")
 
 
 @click.command(
@@ -196,6 +191,10 @@ def train(
     if dry_run:
         show(result, as_json=as_json)
         return
+    _show_training(output, result, as_json=as_json)
+
+
+def _show_training(output: str, result: Any, *, as_json: bool) -> None:
     about = {
         "output": output,
         "model": str(Path(output) / "model"),

@@ -1,5 +1,6 @@
 """Endless, resumable batches of one image set, equal for any number of processes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from lowshotgan.checks import positive
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
+from lowshotgan.types import Batches
 
 
 class ImageBatches:
@@ -82,3 +84,31 @@ class ImageBatches:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.position = int(state["position"])
+
+
+class Together:
+    """Several sources of batches as one: tensors by the name of their source, mappings by their own names.
+
+    Args:
+        parts: name -> source.
+    """
+
+    def __init__(self, parts: Mapping[str, Batches]) -> None:
+        self.parts = parts
+
+    def __iter__(self) -> "Together":
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        batch: dict[str, Any] = {}
+        for name, part in self.parts.items():
+            drawn = next(part)
+            batch |= drawn if isinstance(drawn, Mapping) else {name: drawn}
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])

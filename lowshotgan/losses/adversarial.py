@@ -34,5 +34,15 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return _per_sample(-fake)
 
 
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Least squares loss of the discriminator, real towards 1 and fake towards 0 (Mao et al., ICCV 2017, equation 2)."""
+    return 0.5 * (_per_sample((real.float() - 1).square()) + _per_sample(fake.float().square()))
+
+
+def least_squares_generator(fake: Tensor) -> Tensor:
+    """Least squares loss of the generator: mean squared distance of the logits from 1."""
+    return _per_sample((fake.float() - 1).square())
+
+
 def _per_sample(values: Tensor) -> Tensor:
     return values.float().flatten(1).mean(dim=1)

@@ -22,6 +22,15 @@ def r1(discriminator: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     return gradient.float().square().sum(dim=(1, 2, 3))
 
 
+def r1_of_batch_mean(discriminator: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Squared norm of the gradient of the *batch's* mean logit, as FUNIT's release computes it (Liu et al. 2019).
+
+    This is ``r1`` divided by the squared number of images, so its strength depends on the size of the (micro-)batch.
+    The parameters are those of ``r1``.
+    """
+    return r1(discriminator, images) / len(images) ** 2
+
+
 def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
     """How far an image moves per unit of style (Karras et al. 2020, section 3.2).
 

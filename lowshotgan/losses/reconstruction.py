@@ -48,6 +48,47 @@ def feature_distance(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor
     return torch.stack(terms).mean(dim=0)
 
 
+def pooled_feature_difference(features: Tensor, target: Tensor) -> Tensor:
+    """Feature matching: mean absolute difference of the spatial means of ``(B, C, h, w)`` (Liu et al., ICCV 2019)."""
+    return absolute_difference(features.float().mean(dim=(2, 3)), target.float().mean(dim=(2, 3)))
+
+
+def layout_difference(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+    """Semantic consistency (Ma et al., ICLR 2019): mean absolute difference of maps whose channels have unit length over
+    positions, the i-th of n maps weighted by i / n.
+
+    Args:
+        maps: ``(B, C, h, w)`` each, from shallow to deep.
+        target: maps of the content images, same shapes.
+    """
+    pairs = zip(_over_positions(maps), _over_positions(target), strict=True)
+    terms = [index / len(maps) * absolute_difference(*pair) for index, pair in enumerate(pairs, start=1)]
+    return torch.stack(terms).sum(dim=0)
+
+
+def gram_difference(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+    """Style difference (Gatys et al., CVPR 2016) of maps whose channels have unit length over positions.
+
+    Args:
+        maps: ``(B, C, h, w)`` each; positions may differ in number from those of ``target``.
+        target: maps of the exemplars.
+
+    Returns:
+        ``(B,)`` sums over maps of the mean absolute difference of the channels' inner products over positions.
+    """
+    pairs = zip(_over_positions(maps), _over_positions(target), strict=True)
+    return torch.stack([absolute_difference(_gram(ours), _gram(theirs)) for ours, theirs in pairs]).sum(dim=0)
+
+
+def _over_positions(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Each map as ``(B, C, h w)`` with channels of unit length."""
+    return [F.normalize(one.float().flatten(2), dim=2) for one in maps]
+
+
+def _gram(values: Tensor) -> Tensor:
+    return values @ values.transpose(1, 2) / values.shape[2]
+
+
 def _unit_difference(a: Tensor, b: Tensor) -> Tensor:
     difference = F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)
     return difference.square().sum(dim=1).mean(dim=(1, 2))

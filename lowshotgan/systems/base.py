@@ -65,6 +65,10 @@ class System(nn.Module):
         """Images between seeds; only systems that list the verb ``interpolate`` answer it."""
         raise self.unsupported("interpolate")
 
+    def translate(self, *args: Any, **options: Any) -> Generation:
+        """Content redrawn in the manner of exemplars; only systems that list the verb ``translate`` answer it."""
+        raise self.unsupported("translate")
+
     def project(self, *args: Any, **options: Any) -> Any:
         """The latent that draws a given image; only systems that list the verb ``project`` answer it."""
         raise self.unsupported("project")

@@ -3,25 +3,20 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lowshotgan.checks import one_of
-from lowshotgan.errors import WeightsHashError, WeightsNotFoundError
-from lowshotgan.hub.digest import sha256_file
 from lowshotgan.losses.reconstruction import layered_difference
 from lowshotgan.messages import tell
 from lowshotgan.nets.residual import ResidualDiscriminator
-from lowshotgan.nets.vgg import VGG19Features
+from lowshotgan.systems.vgg19 import load_vgg19, vgg19_file
 
 WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of the maps, from fine to coarse."""
 PERCEPTUAL = ("auto", "vgg", "disc")
 NORMS = ("none", "imagenet")
-VGG_FILE = "vgg19-dcbb9e9d.pth"
-"""torchvision's ImageNet weights; the end of the name is the start of the file's SHA-256."""
 SMALLEST = 2
 
 
@@ -67,26 +62,10 @@ def load_perception(
     """
     one_of("perceptual", choice, PERCEPTUAL)
     one_of("perceptual_norm", norm, NORMS)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
-    if choice == "vgg" and not path.is_file():
-        raise WeightsNotFoundError(
-            f"the ImageNet weights of VGG-19 are not in {path.parent}; put torchvision's {VGG_FILE} there, or use "
-            "perceptual='disc'."
-        )
-    if choice != "disc" and path.is_file():
-        net = _load_vgg(path, normalize=norm == "imagenet").to(device)
+    if choice == "vgg" or (choice == "auto" and vgg19_file().is_file()):
+        net = load_vgg19(normalize=norm == "imagenet", instead="perceptual='disc'").to(device)
         tell("perceptual distance: VGG-19")
         return Perception("vgg", net.maps)
     frozen = copy.deepcopy(discriminator).to(device).eval().requires_grad_(False)
     tell("perceptual distance: blocks of the source discriminator")
     return Perception("disc", frozen.maps)
-
-
-def _load_vgg(path: Path, *, normalize: bool) -> VGG19Features:
-    digest = sha256_file(path)
-    if not digest.startswith(path.stem.rpartition("-")[2]):
-        raise WeightsHashError(f"{path} has the SHA-256 {digest[:8]}...; remove it and fetch torchvision's again.")
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    net = VGG19Features(normalize=normalize)
-    net.load_state_dict({name: stored[name] for name in net.state_dict()}, strict=True)
-    return net.eval().requires_grad_(False)

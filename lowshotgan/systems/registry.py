@@ -17,6 +17,9 @@ SYSTEMS: dict[str, str] = {
     "kggan": "lowshotgan.systems.kggan.system:KGGAN",
     "syncgan": "lowshotgan.systems.syncgan.system:SyncGAN",
     "kggan_recolour": "lowshotgan.systems.kggan_recolour.system:KGGANRecolour",
+    "funit": "lowshotgan.systems.funit.system:FUNIT",
+    "coco_funit": "lowshotgan.systems.coco_funit.system:CocoFUNIT",
+    "egscit": "lowshotgan.systems.egscit.system:EGSCIT",
 }
 """System name -> the class that implements it."""
 
@@ -28,6 +31,9 @@ VERBS: dict[str, frozenset[str]] = {
     "kggan": frozenset({"generate", "interpolate", "train"}),
     "syncgan": frozenset({"generate", "transfer", "finetune", "train"}),
     "kggan_recolour": frozenset({"generate", "recolor", "train"}),
+    "funit": frozenset({"generate", "translate", "finetune", "train"}),
+    "coco_funit": frozenset({"generate", "translate", "finetune", "train"}),
+    "egscit": frozenset({"generate", "translate", "train"}),
 }
 """System name -> what its models answer."""
 
@@ -37,6 +43,15 @@ _KGGAN_SMALL = {"backbone": "plain", "z_dim": 64, "width": 56, "discriminator_wi
 _GREY_28 = ("first=image:1x28x28", "second=image:1x28x28")
 _SPOKEN_32 = ("image=image:1x32x32", "audio=logmel:1x32x32@8000/400/200/512/60-3900")
 _PHOTO_SKETCH_64 = ("photo=image:3x64x64", "sketch=image:1x64x64")
+_SMALL_FUNIT = {"content_downs": 2, "class_downs": 3}
+_FUNIT_32 = {"width": 12, "code_dim": 32, "mlp_width": 64, **_SMALL_FUNIT}
+_FUNIT_32 |= {"discriminator_width": 12, "discriminator_blocks": 6, "discriminator_cap": 96}
+_FUNIT_64 = {"width": 32, "code_dim": 64, "mlp_width": 128, **_SMALL_FUNIT}
+_FUNIT_64 |= {"discriminator_width": 32, "discriminator_blocks": 8, "discriminator_cap": 256}
+_COCO_32 = {"width": 12, "code_dim": 32, "mlp_width": 64, "bias_dim": 128, **_SMALL_FUNIT}
+_COCO_32 |= {"discriminator_width": 12, "discriminator_stages": 3, "discriminator_cap": 96}
+_COCO_64 = {"width": 32, "code_dim": 64, "mlp_width": 128, "bias_dim": 256, **_SMALL_FUNIT}
+_COCO_64 |= {"discriminator_width": 32, "discriminator_stages": 4, "discriminator_cap": 256}
 
 ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "stylegan2_32": ("stylegan2", {"resolution": 32, "channel_base": 1536, "channel_max": 96, **_COMPACT}),
@@ -67,6 +82,16 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "kggan_64": ("kggan", {"resolution": 64}),
     "kggan_recolour_64": ("kggan_recolour", {"resolution": 64}),
     "kggan_recolour_128": ("kggan_recolour", {"resolution": 128}),
+    "funit_32": ("funit", {"resolution": 32, **_FUNIT_32}),
+    "funit_64": ("funit", {"resolution": 64, **_FUNIT_64}),
+    "funit_128": ("funit", {"resolution": 128}),
+    "coco_funit_32": ("coco_funit", {"resolution": 32, **_COCO_32}),
+    "coco_funit_64": ("coco_funit", {"resolution": 64, **_COCO_64}),
+    "coco_funit_256": ("coco_funit", {"resolution": 256}),
+    "egscit_28": ("egscit", {"resolution": 28, "levels": 1}),
+    "egscit_64": ("egscit", {"resolution": 64}),
+    "egscit_128": ("egscit", {"resolution": 128}),
+    "egscit_256": ("egscit", {"resolution": 256}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

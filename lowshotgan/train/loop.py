@@ -24,7 +24,7 @@ from lowshotgan.errors import CheckpointError, ConfigError, DivergenceError
 from lowshotgan.train.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from lowshotgan.train.ema import update_average
 from lowshotgan.train.machine import Machine
-from lowshotgan.train.optimizers import make_adam, set_rate
+from lowshotgan.train.optimizers import make_optimizer, set_rate
 from lowshotgan.train.precision import choose_precision
 from lowshotgan.types import Batch, Phase, Stage, Stateful
 
@@ -166,7 +166,7 @@ class _StageRun:
     ) -> None:
         self.stage, self.index, self.folder, self.machine = stage, index, folder, machine
         self.settings, self.dtype, self.hooks, self.clock = settings, dtype, hooks, clock
-        self.optimizers = {name: make_adam(group) for name, group in stage.groups.items()}
+        self.optimizers = {name: make_optimizer(group) for name, group in stage.groups.items()}
         seed = settings.seed * 1_000_003 + index
         self.draws = Draws(seed, device=machine.device, rank=machine.rank, world_size=machine.world_size)
         self.step = 0
@@ -209,10 +209,9 @@ class _StageRun:
                 logged |= self._run(phase, images)
         values = _floats(logged)
         self.busy += time.perf_counter() - began
+        half_life = self.stage.ema_half_life if self.step >= self.stage.ema_start else 0.0
         for live, averaged in self.stage.averages.values():
-            update_average(
-                live, averaged, step=self.step, half_life=self.stage.ema_half_life, rampup=self.stage.ema_rampup
-            )
+            update_average(live, averaged, step=self.step, half_life=half_life, rampup=self.stage.ema_rampup)
         for callback in self.stage.on_step:
             callback(self.step, values)
         self.step += 1
@@ -236,7 +235,7 @@ class _StageRun:
             self._keep_sane(gradients, phase.name)
             if phase.mask_gradients is not None:
                 phase.mask_gradients()
-            set_rate(optimizer, self.stage.groups[phase.updates], self.progress)
+            set_rate(optimizer, self.stage.groups[phase.updates], self.progress, self.step)
             optimizer.step()
         return logged
 

@@ -8,6 +8,8 @@ import torch
 from lowshotgan.losses.adversarial import (
     hinge_discriminator,
     hinge_generator,
+    least_squares_discriminator,
+    least_squares_generator,
     logistic_discriminator,
     logistic_generator,
 )
@@ -68,3 +70,9 @@ def test_gradients_point_the_right_way():
     for loss in (logistic_generator, hinge_generator):
         (gradient,) = torch.autograd.grad(loss(fake).sum(), fake)
         assert (gradient < 0).all()  # descending raises the logit
+
+
+def test_least_squares_pull_towards_one_and_zero():
+    real, fake = torch.tensor([[1.0, 3.0], [0.0, 0.0]]), torch.tensor([[0.0, 2.0], [1.0, 1.0]])
+    torch.testing.assert_close(least_squares_discriminator(real, fake), torch.tensor([2.0, 1.0]))
+    torch.testing.assert_close(least_squares_generator(fake), torch.tensor([1.0, 0.0]))

@@ -311,7 +311,7 @@ def test_partners_must_be_given_or_searched(pairs, tmp_path):
 def test_schedules_of_the_release(pairs, sources, tmp_path):
     system = make()
     (stage,) = system.stages(system.read_data(sources), GenHoTraining(batch_size=16))
-    assert stage.steps == 300 and stage.groups["generator"].final == pytest.approx(0.99**100)
+    assert stage.steps == 300 and stage.groups["generator"].rate(1.0) == pytest.approx(0.99**100)
     released = GenHoFineTuning(**GenHoFineTuning.PRESETS["parity"])
     shots = system.read_shots({"source": pairs[0], "target": pairs[1], "images": sources})
     stage = next(system.finetune_stages(shots, replace(released, perceptual="disc", bank=50)))

@@ -391,10 +391,10 @@ def test_schedules_of_the_release(pairs, sources):
     system = make()
     (stage,) = system.stages(system.read_data(sources), LaDoTraining(batch_size=16))
     assert stage.steps == 100 * 3
-    assert stage.groups["generator"].final == pytest.approx(0.99 ** (300 * 16 / 40))
+    assert stage.groups["generator"].rate(1.0) == pytest.approx(0.99 ** (300 * 16 / 40))
     stages = system.finetune_stages(system.read_shots(pairs), LaDoFineTuning(**LaDoFineTuning.PRESETS["parity"]))
     stage = next(stages)
-    assert (stage.name, stage.steps, stage.groups["generator"].final) == ("target", 100, 1.0)
+    assert (stage.name, stage.steps, stage.groups["generator"].rate(1.0)) == ("target", 100, 1.0)
     assert len(next(stage.batches)["target"]) == 10
 
 

@@ -13,7 +13,7 @@ from lowshotgan.train.checkpoint import LATEST, PREVIOUS, load_checkpoint, read_
 from lowshotgan.train.ema import update_average
 from lowshotgan.train.loop import MAX_NONFINITE_STEPS, LoopSettings, fit, is_due, only_trainable
 from lowshotgan.train.machine import Machine
-from lowshotgan.train.optimizers import make_adam, set_rate
+from lowshotgan.train.optimizers import make_optimizer, set_rate
 from lowshotgan.train.precision import choose_precision
 from lowshotgan.types import ParamGroup, Phase
 
@@ -271,8 +271,8 @@ def test_a_mask_holds_part_of_a_parameter(tiny, tmp_path):
 
 
 def test_lazy_regularisation_scales_rate_and_betas():
-    plain = make_adam(ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.002, betas=(0.5, 0.99)))
-    lazy = make_adam(ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.002, betas=(0.5, 0.99), lazy_every=16))
+    plain = make_optimizer(ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.002, betas=(0.5, 0.99)))
+    lazy = make_optimizer(ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.002, betas=(0.5, 0.99), lazy_every=16))
     assert plain.defaults["lr"] == 0.002
     assert plain.defaults["betas"] == (0.5, 0.99)
     assert lazy.defaults["lr"] == pytest.approx(0.002 * 16 / 17)
@@ -280,7 +280,7 @@ def test_lazy_regularisation_scales_rate_and_betas():
 
 
 def test_whole_number_betas_are_accepted():
-    optimizer = make_adam(ParamGroup([nn.Parameter(torch.zeros(1))], betas=(0, 0.99)))
+    optimizer = make_optimizer(ParamGroup([nn.Parameter(torch.zeros(1))], betas=(0, 0.99)))
     assert isinstance(optimizer.defaults["betas"][0], float)
 
 
@@ -436,7 +436,39 @@ def test_unusable_settings_are_refused(options):
 @pytest.mark.parametrize(("progress", "rate"), [(0.0, 1.0), (0.5, 1.0), (0.75, 0.5), (1.0, 0.0)])
 def test_a_rate_falls_over_the_last_share_of_a_stage(progress, rate):
     group = ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.01, decay=0.5)
-    optimizer = make_adam(group)
+    optimizer = make_optimizer(group)
     set_rate(optimizer, group, 0.9)
     set_rate(optimizer, group, progress)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * rate)
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.25), (1, 0.5), (3, 1.0), (9, 1.0)])
+def test_a_rate_rises_over_the_first_steps_and_follows_its_function(step, rate):
+    group = ParamGroup([nn.Parameter(torch.zeros(1))], lr=0.01, warm_up=4, rate=lambda progress: 1 - progress)
+    optimizer = make_optimizer(group)
+    set_rate(optimizer, group, 0.5, step)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * rate * 0.5)
+
+
+def test_rmsprop_divides_by_the_running_root_mean_square_of_the_decayed_gradient():
+    parameter = nn.Parameter(torch.tensor([2.0]))
+    optimizer = make_optimizer(ParamGroup([parameter], lr=0.1, optimizer="rmsprop", weight_decay=0.5))
+    parameter.grad = torch.tensor([3.0])
+    optimizer.step()
+    gradient = 3.0 + 0.5 * 2.0
+    assert parameter.item() == pytest.approx(2.0 - 0.1 * gradient / (0.01 * gradient**2) ** 0.5, rel=1e-5)
+    with pytest.raises(ConfigError, match="rmsprop"):
+        make_optimizer(ParamGroup([parameter], optimizer="sgd"))
+
+
+def test_averages_are_copies_until_they_start(tiny, tmp_path):
+    stage = tiny.Toy().stage(3)
+    stage.ema_start, stage.ema_half_life, seen = 2, 100.0, []
+    (live, averaged), *_ = stage.averages.values()
+
+    def compare(step, log):
+        seen.append(all(torch.equal(a, b) for a, b in zip(live.parameters(), averaged.parameters(), strict=True)))
+
+    stage.on_step = [compare]
+    fit_toy(stage, tmp_path)
+    assert seen == [True, True, False]

@@ -19,9 +19,9 @@ from lowshotgan.nets.batch_norm import batch_statistics, recompute_batch_norm
 from lowshotgan.nets.fastgan import Discriminator, Generator, Noise, Tanh
 from lowshotgan.systems.base import System
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
-from lowshotgan.systems.fastgan.perceptual import load_perceptual
 from lowshotgan.systems.fastgan.stages import source_stage
 from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.perceptual import load_perceptual
 from lowshotgan.types import PathLike, Stage
 
 

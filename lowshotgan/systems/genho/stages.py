@@ -139,4 +139,4 @@ def redrawing_phases(losses: RedrawingLosses, training: GenHoFineTuning, *, cont
 def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:
     """All parameters of ``networks`` under the Adam of the release."""
     params = [parameter for network in networks for parameter in network.parameters()]
-    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), final=final)
+    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), rate=lambda progress: final**progress)

@@ -197,7 +197,7 @@ def target_phases(losses: TargetLosses, training: LaDoFineTuning) -> list[Phase]
 def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:
     """All parameters of ``networks`` under the Adam of the release."""
     params = [parameter for network in networks for parameter in network.parameters()]
-    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), final=final)
+    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), rate=lambda progress: final**progress)
 
 
 def sampled(codes: Codes, batch: Batch) -> Tensor:

@@ -1,10 +1,11 @@
-"""The frozen network that compares decodings with real images while FastGAN trains."""
+"""The frozen network that compares images with those they should be, while a system trains."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lowshotgan.errors import WeightsError
@@ -12,6 +13,7 @@ from lowshotgan.losses.reconstruction import absolute_difference, feature_distan
 from lowshotgan.metrics.extractors import load_extractor
 from lowshotgan.nets.fastgan import shrink
 from lowshotgan.nets.features import FeatureNet
+from lowshotgan.systems.vgg19 import load_vgg19, vgg19_file
 
 SIDE = 64
 
@@ -58,3 +60,33 @@ def _random_network(device: torch.device) -> FeatureNet:
         torch.manual_seed(0)
         net = FeatureNet()
     return net.to(device).eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """Frozen features of several scales, for semantic and style terms.
+
+    Attributes:
+        name: "vgg19", "lsg1" or "random", for the model card.
+        maps: from ``(B, 3, H, W)`` in [-1, 1] to maps.
+    """
+
+    name: str
+    maps: Callable[[Tensor], Sequence[Tensor]]
+
+
+def load_maps(choice: str, device: torch.device) -> FeatureMaps:
+    """The features ``choice`` names: "vgg19" (torchvision's, if its file is on this disk), "lsg1", "random", or "auto"
+    for the first of them that can be had offline. The library's own network sees images at 64 px.
+
+    Raises:
+        WeightsNotFoundError: for "vgg19" or "lsg1" if it is not on this disk.
+    """
+    if choice == "vgg19" or (choice == "auto" and vgg19_file().is_file()):
+        return FeatureMaps("vgg19", load_vgg19(instead="perceptual='lsg1'").to(device).maps)
+    own = load_perceptual("auto" if choice == "auto" else choice, device)
+    return FeatureMaps(own.name, lambda images: own.maps(_at_side(images)))
+
+
+def _at_side(images: Tensor) -> Tensor:
+    return F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True)

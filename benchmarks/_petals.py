@@ -1,0 +1,97 @@
+"""Palette petals: drawn blobs whose layout and colours are known exactly, so that a translation can be judged.
+
+A class is a pair of colours (blob, ground); the content is a blob with three to seven petals anywhere. The right answer of
+translating a content into a class is the same blob in the class's colours.
+"""
+
+import colorsys
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+JITTER, NOISE = 0.05, 0.02
+
+
+def palettes(count: int, *, seed: int) -> Tensor:
+    """``(count, 2, 3)`` colours of blob and ground in [0, 1]; the first of a longer draw are those of a shorter one."""
+    found = []
+    for index in range(count):
+        generator = torch.Generator().manual_seed(seed * 100_003 + index)
+        hue, bright, strong, turn, dull, dark = torch.rand(6, generator=generator).tolist()
+        front = colorsys.hsv_to_rgb(hue, 0.6 + 0.4 * strong, 0.75 + 0.25 * bright)
+        back = colorsys.hsv_to_rgb((hue + 0.25 + 0.5 * turn) % 1, 0.5 + 0.4 * dull, 0.15 + 0.35 * dark)
+        found.append([front, back])
+    return torch.tensor(found)
+
+
+def blobs(count: int, *, side: int, seed: int) -> Tensor:
+    """``(count, 1, side, side)`` masks in [0, 1] with soft edges."""
+    axis = (torch.arange(side) + 0.5) / side * 2 - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    generator = torch.Generator().manual_seed(seed)
+    drawn = []
+    for _ in range(count):
+        size, left, top, turn = torch.rand(4, generator=generator).tolist()
+        petals = int(torch.randint(3, 8, (1,), generator=generator))
+        dx, dy = x - (0.8 * left - 0.4), y - (0.8 * top - 0.4)
+        angle = torch.atan2(dy, dx) + 6.2832 * turn
+        edge = (0.35 + 0.3 * size) * (1 + 0.35 * torch.cos(petals * angle))
+        drawn.append(((edge - torch.hypot(dx, dy)) * side / 2 + 0.5).clamp(0, 1))
+    return torch.stack(drawn)[:, None]
+
+
+def ideal(masks: Tensor, palette: Tensor) -> Tensor:
+    """Blobs ``(N, 1, S, S)`` in the colours ``(N, 2, 3)`` or ``(2, 3)``, as ``(N, 3, S, S)`` in [0, 1]."""
+    front, back = palette[..., 0, :, None, None], palette[..., 1, :, None, None]
+    return masks * front + (1 - masks) * back
+
+
+def photographed(masks: Tensor, palette: Tensor, *, seed: int) -> Tensor:
+    """As ``ideal`` but with colours that vary from image to image, and noise; in [-1, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    moved = palette + JITTER * torch.randn(len(masks), 2, 3, generator=generator)
+    images = ideal(masks, moved)
+    return (images + NOISE * torch.randn(images.shape, generator=generator)).clamp(0, 1) * 2 - 1
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How translations compare with the right answers.
+
+    Attributes:
+        accuracy: share whose mean colours inside and outside the blob are nearest the target palette.
+        iou: intersection over union of the blob and the pixels nearer the target's blob colour than its ground.
+        l1: mean absolute difference from the ideal, in [0, 1].
+    """
+
+    accuracy: float
+    iou: float
+    l1: float
+
+
+def judge(images: Tensor, masks: Tensor, labels: Tensor, colours: Tensor) -> Judgement:
+    """Compare translations with the truth.
+
+    Args:
+        images: ``(N, 3, S, S)`` in [-1, 1].
+        masks: ``(N, 1, S, S)`` of the contents.
+        labels: ``(N,)`` target palettes.
+        colours: ``(C, 2, 3)`` all palettes that could have been meant.
+    """
+    shown, inside = images * 0.5 + 0.5, (masks > 0.5).float()
+    target = colours[labels]
+    means = torch.stack([_mean(shown, inside), _mean(shown, 1 - inside)], dim=1)  # (N, 2, 3)
+    nearest = (means[:, None] - colours[None]).square().sum(dim=(2, 3)).argmin(dim=1)
+    distances = (shown[:, None] - target[..., None, None]).square().sum(dim=2)  # (N, 2, S, S)
+    found = (distances[:, 0] < distances[:, 1]).float()[:, None]
+    both, either = (found * inside).sum(dim=(1, 2, 3)), (found + inside).clamp(max=1).sum(dim=(1, 2, 3))
+    return Judgement(
+        accuracy=float((nearest == labels).float().mean()),
+        iou=float((both / either.clamp(min=1)).mean()),
+        l1=float((shown - ideal(masks, target)).abs().mean()),
+    )
+
+
+def _mean(images: Tensor, weights: Tensor) -> Tensor:
+    return (images * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3)).clamp(min=1)

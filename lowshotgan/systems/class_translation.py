@@ -1,0 +1,149 @@
+"""What FUNIT and COCO-FUNIT share as systems: class folders, one discriminator output per class, previews, codes."""
+
+import copy
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.checks import positive
+from lowshotgan.data.classes import ClassSet, Episodes, load_classes
+from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.images import from_uint8
+from lowshotgan.errors import ConfigError
+from lowshotgan.systems.class_finetuning import ClassFineTuning, finetune_stages
+from lowshotgan.systems.translation import Translator
+from lowshotgan.types import Batches, Stage
+
+PREVIEWED = 6
+
+
+class ClassTranslator(Translator):
+    """A translator between classes, trained on class folders.
+
+    A subclass builds its discriminator (``make_discriminator``), says which of its tensors belong to classes
+    (``per_class``, the beginning of their names) and describes its stage (``source_stage``); its generator answers
+    ``encode(exemplars)`` and ``(content, codes)``.
+    """
+
+    FineTuning = ClassFineTuning
+    per_class: ClassVar[str]
+    margin: ClassVar[float] = 140 / 128
+
+    @abstractmethod
+    def make_discriminator(self) -> nn.Module:
+        """An untrained discriminator for ``config.num_classes``."""
+
+    @abstractmethod
+    def source_stage(self, live: Any, batches: Batches, training: Any, preview: Callable[[], Tensor]) -> Stage:
+        """The stage that trains ``live`` and the discriminator; ``self.generator`` becomes the average."""
+
+    @property
+    def size_multiple(self) -> int:  # type: ignore[override]
+        """Heights and widths must be multiples of it."""
+        return int(2**self.config.content_downs)
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The training classes in the order of the discriminator's outputs, if known."""
+        return self.details.get("classes")
+
+    def read_data(self, data: Any, *, crop_from: int | None = None, **options: Any) -> ClassSet:
+        """Class folders as ``stages`` takes them; the discriminator gets an output for each class.
+
+        Args:
+            data: as for ``load_classes``; so are ``classes``, ``without``, ``fit``, ``background`` and ``enlarge``.
+            crop_from: side the images are prepared at, of which the training cuts random parts; by default ``margin``
+                times the resolution, as in the release.
+        """
+        side = int(positive("crop_from", crop_from or round(self.config.resolution * self.margin)))
+        if side < self.config.resolution:
+            raise ConfigError(f"crop_from={side} is less than the resolution {self.config.resolution}.")
+        found = load_classes(data, resolution=side, **options)
+        self._match_classes(list(found.classes))
+        return found
+
+    def stages(
+        self, data: ClassSet, training: Any = None, *, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> Iterator[Stage]:
+        """Training on many classes: one stage; afterwards ``generator`` holds the average.
+
+        Args:
+            data: what ``read_data`` returned.
+            training: settings; the paper's by default.
+            seed: of the order of images.
+            rank: of this process.
+            world_size: number of processes.
+
+        Raises:
+            ConfigError: if the model came without its discriminator.
+        """
+        assert self.Training is not None
+        training = training or self.Training()
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
+        batches = Episodes(
+            data,
+            training.batch_size,
+            resolution=self.config.resolution,
+            sampling=training.sampling,
+            flip=training.flip,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            device=self.device,
+        )
+        averaged, live = self.generator, copy.deepcopy(self.generator).train().requires_grad_(True)
+        averaged.eval().requires_grad_(False)
+        self.discriminator.train().requires_grad_(True)
+        self.details.pop("class_code", None)
+        yield self.source_stage(live, batches, training, self._preview(data))
+
+    def read_shots(self, shots: Any, **options: Any) -> ImageSet:
+        """K images of one class."""
+        return load_images(shots, resolution=self.config.resolution, **options)
+
+    def finetune_stages(
+        self, shots: ImageSet, finetuning: Any = None, *, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> Iterator[Stage]:
+        """Encode a class, or fit the model to it: see ``ClassFineTuning``. Afterwards ``exemplars`` may be left out."""
+        finetuning = finetuning or ClassFineTuning()
+        yield from finetune_stages(self, shots, finetuning, seed=seed, rank=rank, world_size=world_size)
+
+    def _encode(self, exemplars: Tensor, **options: Any) -> Tensor:
+        return cast(Any, self.generator).encode(exemplars)  # type: ignore[no-any-return]
+
+    def _redraw(self, content: Tensor, codes: Tensor, **options: Any) -> Tensor:
+        return cast(Tensor, self.generator(content, codes))
+
+    def _match_classes(self, classes: list[str]) -> None:
+        """A discriminator for these classes; one for others keeps its trunk and gets new outputs."""
+        if self.discriminator is None or self.classes == classes:
+            return
+        if self.config.num_classes != len(classes) or self.classes is not None:
+            self.config = replace(self.config, num_classes=len(classes))
+            fresh = self.make_discriminator().to(self.device)
+            known = fresh.state_dict()
+            kept = {
+                name: t for name, t in self.discriminator.state_dict().items() if not name.startswith(self.per_class)
+            }
+            fresh.load_state_dict(known | kept)
+            self.discriminator = fresh
+        self.details["classes"] = classes
+
+    def _preview(self, data: ClassSet) -> Callable[[], Tensor]:
+        """Six images of the first classes in the top row; below, each of them in the class of each."""
+        rows = [data.rows[label][0] for label in range(len(data.classes))][:PREVIEWED]
+        images = from_uint8(data.images.uint8(rows))
+        room = images.shape[-1] - self.config.resolution
+        images = images[..., room // 2 :, room // 2 :][..., : self.config.resolution, : self.config.resolution]
+
+        @torch.no_grad()
+        def draw() -> Tensor:
+            translated = self.generate(images, {str(i): image[None] for i, image in enumerate(images)})
+            return torch.cat([images, translated.tensor])
+
+        return draw

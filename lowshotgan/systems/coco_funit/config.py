@@ -1,0 +1,101 @@
+"""Configuration of COCO-FUNIT and of its training."""
+
+from dataclasses import dataclass
+
+from lowshotgan.checks import one_of, positive
+from lowshotgan.data.classes import SAMPLINGS
+from lowshotgan.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CocoFUNITConfig:
+    """Constructor arguments of the networks; see ``nets.coco_funit``. Defaults are those of the release.
+
+    Attributes:
+        resolution: side of the images; a multiple of 2 to the power of ``content_downs``.
+        width: channels of the first layers of the generator.
+        content_downs: halvings in the content encoder.
+        class_downs: halvings in the style encoder.
+        res_blocks: residual blocks in content encoder and decoder.
+        code_dim: values in a class code.
+        mlp_width: values of a style.
+        bias_dim: values of the constant style bias; 0 for none.
+        content_aware: whether the style depends on the content.
+        num_classes: training classes; set from the data when a training begins.
+        discriminator_width: channels of the discriminator's first layer.
+        discriminator_stages: its pairs of residual blocks.
+        discriminator_cap: its most channels.
+    """
+
+    resolution: int = 256
+    width: int = 64
+    content_downs: int = 4
+    class_downs: int = 5
+    res_blocks: int = 2
+    code_dim: int = 64
+    mlp_width: int = 256
+    bias_dim: int = 1024
+    content_aware: bool = True
+    num_classes: int = 119
+    discriminator_width: int = 64
+    discriminator_stages: int = 6
+    discriminator_cap: int = 1024
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = 0 if name == "bias_dim" else 1
+            if name != "content_aware" and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+        if not isinstance(self.content_aware, bool):
+            raise ConfigError(f"content_aware must be true or false, got {self.content_aware!r}.")
+        multiple = max(2**self.content_downs, 2**self.class_downs, 2**self.discriminator_stages)
+        if self.resolution % 2**self.content_downs or self.resolution < multiple:
+            raise ConfigError(
+                f"resolution must be a multiple of {2**self.content_downs} and at least {multiple} for these networks, "
+                f"got {self.resolution}."
+            )
+
+
+@dataclass(frozen=True)
+class CocoFUNITTraining:
+    """How COCO-FUNIT is trained on many classes (Saito et al. 2020 and release).
+
+    Attributes:
+        steps: optimiser steps of the discriminator and of the generator.
+        batch_size: content images per step over all processes, and as many exemplars.
+        lr: Adam's learning rate of both networks, betas (0, 0.999).
+        halve_every: steps after which the learning rate is halved, again and again.
+        adversarial_weight: of the hinge losses.
+        reconstruction_weight: of the difference between a content image and its own reconstruction.
+        matching_weight: of the matched features of translations.
+        ema_decay: of the averaged generator.
+        ema_start: steps during which the average is a plain copy.
+        sampling: "images" (the release) or "classes", every class equally often; see ``Episodes``.
+        flip: mirror images at random.
+    """
+
+    steps: int = 150_000
+    batch_size: int = 64
+    lr: float = 1e-4
+    halve_every: int = 100_000
+    adversarial_weight: float = 1.0
+    reconstruction_weight: float = 0.1
+    matching_weight: float = 1.0
+    ema_decay: float = 0.999
+    ema_start: int = 1000
+    sampling: str = "images"
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "lr", "halve_every"):
+            positive(name, getattr(self, name))
+        for name in ("adversarial_weight", "reconstruction_weight", "matching_weight", "ema_start"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        if not 0 < self.ema_decay < 1:
+            raise ConfigError(f"ema_decay must lie between 0 and 1, got {self.ema_decay!r}.")
+        one_of("sampling", self.sampling, SAMPLINGS)
+
+    def rate(self, progress: float) -> float:
+        """The share of the learning rate that is left after ``progress`` of the steps."""
+        return 0.5 ** int(progress * self.steps / self.halve_every)

@@ -1,0 +1,93 @@
+"""Configuration of EGSC-IT and of its two stages of training."""
+
+from dataclasses import dataclass
+
+from lowshotgan.checks import one_of, positive
+from lowshotgan.errors import ConfigError
+
+ADAIN = ("standard", "egscit_code", "none")
+PERCEPTUAL = ("auto", "vgg19", "lsg1", "random")
+
+
+@dataclass(frozen=True)
+class EGSCITConfig:
+    """Constructor arguments of the networks; see ``nets.egscit``.
+
+    Attributes:
+        resolution: side of the images; a multiple of 2 to the power of ``levels`` - 1, at least 20.
+        width: channels of the first layers of the generator.
+        levels: 1 + halvings of the resolution; the paper has 3, and 1 for 28 px digits.
+        discriminator_width: channels of the discriminators' first layer.
+        adain: how an exemplar's statistics are put in: "standard", "egscit_code" (what the release computes), or "none".
+        mask: whether the content's feature mask is used.
+    """
+
+    resolution: int = 128
+    width: int = 64
+    levels: int = 3
+    discriminator_width: int = 64
+    adain: str = "standard"
+    mask: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("resolution", "width", "levels", "discriminator_width"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        one_of("adain", self.adain, ADAIN)
+        if not isinstance(self.mask, bool):
+            raise ConfigError(f"mask must be true or false, got {self.mask!r}.")
+        multiple = 2 ** (self.levels - 1)
+        least = max(20, 4 * multiple)  # the discriminators normalise what is left of 20 pixels after four halvings
+        if self.resolution % multiple or self.resolution < least:
+            raise ConfigError(
+                f"resolution must be a multiple of {multiple} and at least {least}, got {self.resolution}."
+            )
+
+
+@dataclass(frozen=True)
+class EGSCITTraining:
+    """How EGSC-IT is trained on two domains (Ma et al. 2019, section 3 and release): mask nets, then translation.
+
+    Attributes:
+        steps: of the translation stage; the generator takes one each, the discriminators every ``judge_every``-th.
+        mask_steps: of the stage before it; both sides take one each.
+        batch_size: images per domain and step over all processes.
+        lr: Adam's learning rate, betas (0.5, 0.999); it falls as (1 - t / T)^0.9.
+        judge_every: 5 in the release.
+        adversarial_weight: of the least squares losses.
+        reconstruction_weight: of self-reconstructions.
+        cycle_weight: of images translated there and back.
+        latent_weight: of the mean squared latents.
+        content_weight: of the semantic difference; 10 to 500 in the paper, for VGG-19 with Caffe's weights.
+        style_weight: of the style difference; 1000 to 10000 there.
+        perceptual: network of both differences: "vgg19" (torchvision's), "lsg1" (the library's own), "random", or "auto",
+            the first that is on this disk.
+        flip: mirror images at random.
+        zoom: least share of the sides kept by random cuts, which half of the images get; 1 turns them off.
+    """
+
+    steps: int = 100_000
+    mask_steps: int = 100_000
+    batch_size: int = 8
+    lr: float = 1e-4
+    judge_every: int = 5
+    adversarial_weight: float = 10.0
+    reconstruction_weight: float = 100.0
+    cycle_weight: float = 100.0
+    latent_weight: float = 0.1
+    content_weight: float = 10.0
+    style_weight: float = 5000.0
+    perceptual: str = "auto"
+    flip: bool = True
+    zoom: float = 0.8
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "mask_steps", "batch_size", "lr", "judge_every"):
+            positive(name, getattr(self, name))
+        for name, value in vars(self).items():
+            if name.endswith("_weight") and value < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {value!r}.")
+        if not 0.1 <= self.zoom <= 1:
+            raise ConfigError(f"zoom must be from 0.1 to 1, got {self.zoom!r}.")
+        one_of("perceptual", self.perceptual, PERCEPTUAL)

@@ -1,0 +1,114 @@
+"""Configuration of FUNIT and of its training."""
+
+from dataclasses import dataclass
+
+from lowshotgan.checks import one_of, positive
+from lowshotgan.data.classes import SAMPLINGS
+from lowshotgan.errors import ConfigError
+
+PENALTIES = {"per_sample": 0.15625, "official": 10.0}
+"""How the gradient penalty counts -> its weight in the release. The release runs 8 images on each of 8 GPUs, where
+``official`` equals ``per_sample`` with 10 / 64."""
+
+
+@dataclass(frozen=True)
+class FUNITConfig:
+    """Constructor arguments of the networks; see ``nets.funit``. Defaults are those of the release.
+
+    Attributes:
+        resolution: side of the images; a multiple of 2 to the power of ``content_downs``.
+        width: channels of the first layers of the generator.
+        content_downs: halvings in the content encoder.
+        class_downs: halvings in the class encoder.
+        res_blocks: residual blocks in content encoder and decoder.
+        code_dim: values in a class code.
+        mlp_width: hidden values of the MLP.
+        mlp_layers: linear layers of the MLP.
+        num_classes: training classes; set from the data when a training begins.
+        discriminator_width: channels of the discriminator's first layer.
+        discriminator_blocks: its residual blocks, an even number.
+        discriminator_cap: its most channels.
+        dialect: "official" (what the release computes) or "clean".
+    """
+
+    resolution: int = 128
+    width: int = 64
+    content_downs: int = 3
+    class_downs: int = 4
+    res_blocks: int = 2
+    code_dim: int = 64
+    mlp_width: int = 256
+    mlp_layers: int = 3
+    num_classes: int = 119
+    discriminator_width: int = 64
+    discriminator_blocks: int = 10
+    discriminator_cap: int = 1024
+    dialect: str = "official"
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "dialect" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        one_of("dialect", self.dialect, ("official", "clean"))
+        if self.discriminator_blocks % 2:
+            raise ConfigError(f"discriminator_blocks must be even, got {self.discriminator_blocks}.")
+        multiple = max(2**self.content_downs, 2**self.class_downs, 2 ** (self.discriminator_blocks // 2))
+        if self.resolution % 2**self.content_downs or self.resolution < multiple:
+            raise ConfigError(
+                f"resolution must be a multiple of {2**self.content_downs} and at least {multiple} for these networks, "
+                f"got {self.resolution}."
+            )
+
+
+@dataclass(frozen=True)
+class FUNITTraining:
+    """How FUNIT is trained on many classes (Liu et al. 2019, section 3 and release).
+
+    Attributes:
+        steps: optimiser steps of the discriminator and of the generator.
+        batch_size: content images per step over all processes, and as many exemplars.
+        lr: RMSprop's learning rate of both networks.
+        weight_decay: added to gradients; the sum over 8 GPUs in the release makes it 8 times weaker there.
+        warm_up: steps over which the learning rate rises; 0 in the release, whose first steps are violent.
+        adversarial_weight: of the hinge losses.
+        reconstruction_weight: of the difference between a content image and its own reconstruction; more keeps more of
+            the content and takes less of the class.
+        matching_weight: of the matched features, for translation and reconstruction each.
+        penalty: how the discriminator's gradient counts: "per_sample", or "official", which depends on the batch.
+        penalty_weight: of that penalty; the release's for its kind if left out.
+        ema_decay: of the averaged generator.
+        ema_rampup: half-life of the average as a share of the steps done, while that is shorter.
+        sampling: "images" (the release) or "classes", every class equally often; see ``Episodes``.
+        flip: mirror images at random.
+    """
+
+    steps: int = 100_000
+    batch_size: int = 64
+    lr: float = 1e-4
+    weight_decay: float = 1e-4
+    warm_up: int = 0
+    adversarial_weight: float = 1.0
+    reconstruction_weight: float = 0.1
+    matching_weight: float = 1.0
+    penalty: str = "per_sample"
+    penalty_weight: float | None = None
+    ema_decay: float = 0.999
+    ema_rampup: float | None = None
+    sampling: str = "images"
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "lr"):
+            positive(name, getattr(self, name))
+        for name in ("weight_decay", "warm_up", "adversarial_weight", "reconstruction_weight", "matching_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        if not 0 < self.ema_decay < 1:
+            raise ConfigError(f"ema_decay must lie between 0 and 1, got {self.ema_decay!r}.")
+        one_of("penalty", self.penalty, PENALTIES)
+        one_of("sampling", self.sampling, SAMPLINGS)
+
+    @property
+    def penalty_strength(self) -> float:
+        """The weight of the gradient penalty."""
+        return PENALTIES[self.penalty] if self.penalty_weight is None else self.penalty_weight

@@ -1,0 +1,273 @@
+"""What systems that translate by exemplars share: reading inputs, class codes, and the call ``generate`` answers.
+
+content (N images) x exemplars (classes of K images, or codes) -> N images per class
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lowshotgan.checks import positive
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8, image_grid, to_pil
+from lowshotgan.data.listing import IMAGE_ENDINGS
+from lowshotgan.errors import ConfigError, ImageInputError
+from lowshotgan.hub.tensors import state_digest
+from lowshotgan.systems.base import System
+from lowshotgan.systems.class_code import ClassCode
+from lowshotgan.systems.generation import Generation, OutputType
+
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Translation(Generation):
+    """Translated images: all contents in the first class, then all in the second, and so on.
+
+    Attributes:
+        classes: names of the classes.
+        content: ``(N, 3, H, W)`` in [-1, 1], what was translated.
+    """
+
+    classes: Sequence[str] = ()
+    content: Tensor | None = None
+
+    def grid(self, columns: int | None = None) -> Image.Image:
+        """The contents in the first row and a row for each class; only the translations if ``columns`` is given."""
+        if columns is not None or self.content is None:
+            return image_grid(self.tensor, columns)
+        return image_grid(torch.cat([self.content, self.tensor]), len(self.content))
+
+    def save(self, folder: str | Path, *, prefix: str = "") -> list[Path]:
+        """Write one PNG per image, named by class and number of its content, and return the paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        per_class = len(self) // max(len(self.classes), 1)
+        paths = []
+        for index, image in enumerate(to_pil(self.tensor)):
+            name = _file_name(self.classes[index // per_class])
+            paths.append(folder / f"{prefix}{name}-{index % per_class:06d}.png")
+            image.save(paths[-1])
+        return paths
+
+
+class Translator(System):
+    """Base of the systems that redraw content images in the manner of exemplars.
+
+    A subclass says how exemplars become codes (``_encode``), how content becomes images of a code (``_redraw``), and of
+    what number height and width must be multiples (``size_multiple``).
+    """
+
+    size_multiple: int
+
+    @abstractmethod
+    def _encode(self, exemplars: Tensor, **options: Any) -> Tensor:
+        """``(K, ...)`` codes of single exemplars ``(K, 3, H, W)``; their mean is the class's."""
+
+    @abstractmethod
+    def _redraw(self, content: Tensor, codes: Tensor, **options: Any) -> Tensor:
+        """``(B, 3, H, W)`` translations of content by codes ``(B, ...)`` or one code ``(1, ...)``."""
+
+    def _read_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Check the options a system takes beyond those of ``generate``; none by default."""
+        if options:
+            raise ConfigError(
+                f"{self.arch} translates content by exemplars; it takes no {', '.join(sorted(options))}."
+            )
+        return {}
+
+    @torch.no_grad()
+    def generate(
+        self,
+        content: Any = None,
+        exemplars: Any = None,
+        *,
+        strength: float = 1.0,
+        fit: str = "crop",
+        batch_size: int | None = None,
+        output_type: OutputType = "pil",
+        **options: Any,
+    ) -> Translation:
+        """Redraw ``content`` in the manner of ``exemplars``; the same inputs always give the same images.
+
+        Args:
+            content: folder, zip, list, PIL image, or a tensor ``(N, 3, H, W)`` in [-1, 1].
+            exemplars: K images of one class, given like content; a ``ClassCode``; a list of codes or a mapping from
+                class name to either, which gives every content in every class; or a tensor ``(N, K, 3, H, W)`` with
+                exemplars for each content of its own. May be left out if the model was fine-tuned to a class.
+            strength: from the code of the content itself (0) to that of the exemplars (1).
+            fit: "crop" or "pad" images that are not square.
+            batch_size: contents per forward pass; 16 by default.
+            output_type: as in ``Generation.images``.
+            options: what the system takes besides.
+
+        Raises:
+            ConfigError: for missing or unusable arguments, or a code of another model.
+            ImageInputError: for unreadable images, or exemplars of several classes in one folder.
+        """
+        settings = self._read_options(options)
+        if content is None:
+            raise ConfigError(f"{self.arch} needs content to translate: generate(content=..., exemplars=...).")
+        count = int(positive("batch_size", BATCH_SIZE if batch_size is None else batch_size))
+        images = self._read(content, fit)
+        targets = self._targets(exemplars, len(images), fit, settings)
+        self.generator.eval()
+        drawn = [
+            self._in_parts(images, codes.to(self.device), float(strength), count, settings)
+            for codes in targets.values()
+        ]
+        used = torch.cat([codes.expand(len(images), *codes.shape[1:]).cpu() for codes in targets.values()])
+        return Translation(torch.cat(drawn), None, used, output_type, tuple(targets), images)
+
+    def translate(self, content: Any, exemplars: Any = None, **options: Any) -> Translation:
+        """The same as ``generate(content=content, exemplars=exemplars, ...)``."""
+        return self.generate(content, exemplars, **options)
+
+    @torch.no_grad()
+    def encode_exemplars(self, exemplars: Any, *, name: str = "class", fit: str = "crop", **options: Any) -> ClassCode:
+        """The code of a class from K images of it: encode once, translate as often as you like.
+
+        Args:
+            exemplars: folder, zip, list, PIL image, or a tensor ``(K, 3, H, W)`` in [-1, 1].
+            name: of the class.
+            fit: "crop" or "pad" images that are not square.
+            options: what the system takes besides.
+        """
+        settings = self._read_options(options)
+        _check_one_class(exemplars)
+        images = self._read(exemplars, fit)
+        self.generator.eval()
+        parts = [self._encode(part.to(self.device), **settings) for part in images.split(64)]
+        codes = torch.cat(parts).float()
+        return ClassCode(codes.mean(dim=0).cpu(), len(codes), self._pin(settings), name)
+
+    @property
+    def fingerprint(self) -> str:
+        """Short digest of a sample of the generator's values, which any training changes; codes are pinned to it."""
+        sample = {name: value.flatten()[:64] for name, value in self.generator.state_dict().items()}
+        return state_digest(sample)[:16]
+
+    @property
+    def class_code(self) -> ClassCode | None:
+        """The code of the class the model was fine-tuned to, if it was."""
+        about = self.details.get("class_code")
+        return None if about is None else ClassCode.from_dict(about)
+
+    def _targets(self, exemplars: Any, count: int, fit: str, settings: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Class name -> codes ``(1, ...)``, or ``(count, ...)`` for exemplars of each content's own."""
+        if exemplars is None:
+            exemplars = self.class_code
+        if exemplars is None:
+            raise ConfigError(f"{self.arch} needs exemplars of a class: generate(content=..., exemplars=...).")
+        if isinstance(exemplars, Tensor) and exemplars.ndim == 5:
+            return {"own": self._own_codes(exemplars, count, settings)}
+        if isinstance(exemplars, list | tuple) and any(isinstance(one, ClassCode) for one in exemplars):
+            exemplars = _by_name(exemplars)
+        classes = exemplars if isinstance(exemplars, Mapping) else {_name_of(exemplars): exemplars}
+        if not classes:
+            raise ConfigError("exemplars is empty; name at least one class.")
+        return {str(name): self._code(given, str(name), fit, settings)[None] for name, given in classes.items()}
+
+    def _code(self, given: Any, name: str, fit: str, settings: Mapping[str, Any]) -> Tensor:
+        code = given if isinstance(given, ClassCode) else self._from_file(given)
+        if code is None:
+            return self.encode_exemplars(given, name=name, fit=fit, **settings).values
+        if code.model != self._pin(settings):
+            raise ConfigError(
+                f"the class code {code.name!r} was made by another model or for another direction; encode its exemplars "
+                "again."
+            )
+        return code.values
+
+    @staticmethod
+    def _from_file(given: Any) -> ClassCode | None:
+        is_file = isinstance(given, str | Path) and Path(given).suffix == ".safetensors"
+        return ClassCode.load(given) if is_file else None
+
+    def _own_codes(self, exemplars: Tensor, count: int, settings: Mapping[str, Any]) -> Tensor:
+        if len(exemplars) != count:
+            raise ConfigError(f"{len(exemplars)} sets of exemplars for {count} contents; give one set for each.")
+        self.generator.eval()
+        flat = self._check_tensor(exemplars.flatten(0, 1))
+        codes = self._encode(flat.to(self.device), **settings)
+        means: Tensor = codes.unflatten(0, exemplars.shape[:2]).mean(dim=1)
+        return means
+
+    def _in_parts(
+        self, images: Tensor, codes: Tensor, strength: float, size: int, settings: Mapping[str, Any]
+    ) -> Tensor:
+        drawn = []
+        for start in range(0, len(images), size):
+            content = images[start : start + size].to(self.device)
+            mine = codes if len(codes) == 1 else codes[start : start + size]
+            if strength != 1.0:
+                mine = self._encode(content, **self._own_side(settings)).lerp(mine, strength)
+            drawn.append(self._redraw(content, mine, **settings).float().cpu())
+        return torch.cat(drawn)
+
+    def _pin(self, settings: Mapping[str, Any]) -> str:
+        """What a code made with these settings is pinned to."""
+        return self.fingerprint
+
+    def _own_side(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings by which content images are encoded as their own exemplars."""
+        return settings
+
+    def _read(self, images: Any, fit: str) -> Tensor:
+        """``(N, 3, H, W)`` float32 on the CPU in [-1, 1]."""
+        if isinstance(images, Tensor) and images.is_floating_point():
+            return self._check_tensor(images)
+        return from_uint8(load_images(images, resolution=self.config.resolution, fit=fit).uint8())
+
+    def _check_tensor(self, images: Tensor) -> Tensor:
+        batch = (images[None] if images.ndim == 3 else images).detach().float().cpu()
+        multiple = self.size_multiple
+        if batch.ndim != 4 or batch.shape[1] != 3 or not len(batch):
+            raise ImageInputError(f"tensors must be (N, 3, H, W) in [-1, 1], got {tuple(images.shape)}.")
+        if batch.shape[2] % multiple or batch.shape[3] % multiple or min(batch.shape[2:]) < multiple:
+            raise ImageInputError(
+                f"{self.arch} takes heights and widths that are multiples of {multiple}, got {tuple(batch.shape[2:])}; "
+                f"resize to {self.config.resolution} or pass PIL images, which are resized."
+            )
+        if not bool(torch.isfinite(batch).all()) or float(batch.abs().max()) > 1.001:
+            raise ImageInputError("tensors must hold finite values in [-1, 1]; convert with image / 127.5 - 1.")
+        return batch
+
+
+def _by_name(codes: Sequence[Any]) -> dict[str, ClassCode]:
+    found: dict[str, ClassCode] = {}
+    for code in codes:
+        if not isinstance(code, ClassCode):
+            raise ConfigError("a list of exemplars holds images or class codes, not both.")
+        name = code.name if code.name not in found else f"{code.name}-{len(found) + 1}"
+        found[name] = code
+    return found
+
+
+def _name_of(exemplars: Any) -> str:
+    if isinstance(exemplars, ClassCode):
+        return exemplars.name
+    return Path(exemplars).stem if isinstance(exemplars, str | Path) else "class"
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
+def _check_one_class(exemplars: Any) -> None:
+    """Refuse a folder whose sub-folders hold images of several classes."""
+    if not isinstance(exemplars, str | Path) or not Path(exemplars).expanduser().is_dir():
+        return
+    folders = sorted(entry for entry in Path(exemplars).expanduser().iterdir() if entry.is_dir())
+    full = [f.name for f in folders if any(item.suffix.lower() in IMAGE_ENDINGS for item in f.rglob("*"))]
+    if len(full) > 1:
+        raise ImageInputError(
+            f"{exemplars} holds exemplars of {len(full)} classes ({', '.join(full[:4])}); pass one of its folders, or "
+            "several classes as a mapping from name to folder."
+        )
