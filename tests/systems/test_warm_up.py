@@ -7,6 +7,7 @@ from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.data.synthetic import faces
 from lowshotgan.errors import ConfigError
+from lowshotgan.systems.stylegan2 import warm_up
 from lowshotgan.systems.stylegan2.config import SourceTraining, StyleGAN2Config
 from lowshotgan.systems.stylegan2.principal_codes import PrincipalCodes
 from lowshotgan.systems.stylegan2.system import StyleGAN2
@@ -17,6 +18,12 @@ CONFIG = StyleGAN2Config(resolution=16, z_dim=16, w_dim=16, mapping_layers=2, ch
 TRAINING = SourceTraining(
     steps=1, batch_size=8, warm_up_steps=100, anchor_weight=1.0, noise=False, flip=False, path_weight=0.0
 )
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    for name in ("FLOW_BATCH", "PRIOR_BATCH"):
+        monkeypatch.setattr(warm_up, name, 64)
 
 
 @pytest.fixture(scope="module")

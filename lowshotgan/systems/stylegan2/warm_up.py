@@ -36,8 +36,8 @@ CODE_NOISE = 0.05
 JUDGE_STEPS, FLOW_STEPS, PRIOR_STEPS = 1500, 6000, 40_000
 """Each at most; short warm-ups take as many steps for the judge, and four times as many for flow and prior."""
 FLOW_BATCH, PRIOR_BATCH = 512, 512
-PAIRS = 200_000
-"""At most this many latents are sent through the flow to teach the mapping network."""
+PAIRS, PAIR_USES = 200_000, 16
+"""At most this many latents are sent through the flow to teach the mapping network, each of them used so often."""
 FLOW_LR = 1e-3
 PRIOR_LR = 0.3
 """The mapping network's weights are stored a hundred times larger than they act, so its steps must be large too."""
@@ -166,7 +166,8 @@ class WarmUp:
         """Fit the mapping network to what the trained flow makes of z, on pairs that are made once."""
         mapping = self.generator.mapping
         steps = min(PRIOR_STEPS, 4 * self.training.warm_up_steps)
-        pairs = cache(lambda: self._pairs(min(PAIRS, steps * PRIOR_BATCH)))  # none for a run that is past this stage
+        count = min(PAIRS, steps * PRIOR_BATCH // PAIR_USES)
+        pairs = cache(lambda: self._pairs(count))  # none for a run that is past this stage
 
         def terms(batch: Batch) -> Mapping[str, Tensor]:
             latents, styles = pairs()
