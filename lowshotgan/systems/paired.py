@@ -19,7 +19,8 @@ from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.domains import Domains
 from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import Generation, OutputType
-from lowshotgan.types import Batches, PathLike
+from lowshotgan.systems.perception import Perception, load_perception
+from lowshotgan.types import Batches, PathLike, Stages
 
 DOMAINS = ("source", "target", "both")
 MIN_BATCH = 8
@@ -143,6 +144,44 @@ class PairedSystem(System):
     def read_shots(self, shots: Any, **options: Any) -> PairSet:
         """K pairs; see ``data.pairs.load_pairs`` for what they may be."""
         return load_pairs(shots, resolution=self.config.resolution, **options)
+
+    def finetune_stages(
+        self,
+        pairs: PairSet,
+        training: Any = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        preview_seeds: Sequence[int] = range(16),
+    ) -> Stages:
+        """The stages that learn the target from pairs; without source images the source generator is replayed.
+
+        Raises:
+            ConfigError: for targets without partners unless ``partners="invert"``, or without discriminators.
+            WeightsNotFoundError: for ``perceptual="vgg"`` without its weights.
+        """
+        if training is None:
+            assert self.FineTuning is not None
+            training = self.FineTuning()
+        check_partners(pairs, training.partners)
+        judges = self.need_judges()
+        perception = load_perception(
+            training.perceptual, judges.source, norm=training.perceptual_norm, device=self.device
+        )
+        self.details["perceptual"] = perception.name
+        share = {"seed": seed, "rank": rank, "world_size": world_size}
+        return self._finetune_stages(pairs, training, perception, preview_seeds, share)
+
+    def _finetune_stages(
+        self,
+        pairs: PairSet,
+        training: Any,
+        perception: Perception,
+        preview_seeds: Sequence[int],
+        share: dict[str, Any],
+    ) -> Stages:
+        raise self.unsupported("finetune")
 
     def begin_target(self, *networks: Domains) -> None:
         """Start a target domain as a copy of the source in each of ``networks``."""

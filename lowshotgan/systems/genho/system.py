@@ -32,9 +32,9 @@ from lowshotgan.systems.genho.stages import (
     redrawing_phases,
     source_phases,
 )
-from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, check_partners, shots_per_step
+from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
 from lowshotgan.systems.partners import find_partners
-from lowshotgan.systems.perception import Perception, load_perception
+from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batch, Stage
 
 PASSES = 100
@@ -130,32 +130,6 @@ class GenHo(PairedSystem):
         )
         return iter([stage])
 
-    def finetune_stages(
-        self,
-        pairs: PairSet,
-        training: GenHoFineTuning | None = None,
-        *,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        preview_seeds: Sequence[int] = range(16),
-    ) -> Iterator[Stage]:
-        """Steps 2 to 5; step 2 sees the source images given with the pairs, or without any what the base draws.
-
-        Raises:
-            ConfigError: for targets without partners unless ``partners="invert"``, or without discriminators.
-            WeightsNotFoundError: for ``perceptual="vgg"`` without its weights.
-        """
-        training = training or GenHoFineTuning()
-        check_partners(pairs, training.partners)
-        judges = self.need_judges()
-        perception = load_perception(
-            training.perceptual, judges.source, norm=training.perceptual_norm, device=self.device
-        )
-        self.details["perceptual"] = perception.name
-        share: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world_size}
-        return self._finetune_stages(pairs, training, perception, preview_seeds, share)
-
     def _finetune_stages(
         self,
         pairs: PairSet,
@@ -164,6 +138,7 @@ class GenHo(PairedSystem):
         preview_seeds: Sequence[int],
         share: dict[str, Any],
     ) -> Iterator[Stage]:
+        """Steps 2 to 5; step 2 sees the source images given with the pairs, or without any what the base draws."""
         judges, nets = cast(Domains, self.discriminator), self.generator
         self.settle()
         self.begin_target(nets.image, judges)

@@ -28,9 +28,9 @@ from lowshotgan.systems.lado.stages import (
     source_phases,
     target_phases,
 )
-from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, check_partners, shots_per_step
+from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
 from lowshotgan.systems.partners import find_partners
-from lowshotgan.systems.perception import Perception, load_perception
+from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batches, Stage
 
 PASSES = 100
@@ -139,32 +139,6 @@ class LaDo(PairedSystem):
         share: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world_size}
         return iter([self._source_stage(data, training, judge, preview_seeds, share)])
 
-    def finetune_stages(
-        self,
-        pairs: PairSet,
-        training: LaDoFineTuning | None = None,
-        *,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        preview_seeds: Sequence[int] = range(16),
-    ) -> Iterator[Stage]:
-        """Alignment of the content encoder on source images (replayed without any) and pairs, then the target model.
-
-        Raises:
-            ConfigError: for targets without partners unless ``partners="invert"``, or without discriminators.
-            WeightsNotFoundError: for ``perceptual="vgg"`` without its weights.
-        """
-        training = training or LaDoFineTuning()
-        check_partners(pairs, training.partners)
-        judges = self.need_judges()
-        perception = load_perception(
-            training.perceptual, judges.source, norm=training.perceptual_norm, device=self.device
-        )
-        self.details["perceptual"] = perception.name
-        share: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world_size}
-        return self._finetune_stages(pairs, training, perception, preview_seeds, share)
-
     def _finetune_stages(
         self,
         pairs: PairSet,
@@ -173,6 +147,7 @@ class LaDo(PairedSystem):
         preview_seeds: Sequence[int],
         share: dict[str, Any],
     ) -> Iterator[Stage]:
+        """Alignment of the content encoder on source images (replayed without any) and pairs, then the target model."""
         judges = cast(Domains, self.discriminator)
         self.settle()
         self.begin_target(self.generator.appearance, self.generator.image, judges)
