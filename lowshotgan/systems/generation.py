@@ -1,16 +1,18 @@
 """What ``generate()`` returns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import one_of, parse_seeds
 from lowshotgan.data.images import image_grid, to_pil
+from lowshotgan.draws import latents_from_seeds
+from lowshotgan.errors import ConfigError
 
 OutputType = Literal["pil", "pt", "np"]
 
@@ -69,3 +71,33 @@ class Generation:
         from lowshotgan.data.animation import write_animation
 
         return write_animation(to_pil(self.tensor), Path(path), fps=fps)
+
+
+class FromSeeds(Protocol):
+    """A model whose images depend on latents alone."""
+
+    arch: str
+    generator: Any
+
+
+def requested_latents(
+    model: FromSeeds,
+    n: int | None,
+    *,
+    seeds: int | str | Sequence[int] | None,
+    latents: Tensor | None,
+    unknown: Mapping[str, Any],
+) -> tuple[list[int] | None, Tensor]:
+    """The seeds that a call of ``generate`` asks for (``None`` for given latents), and the latents to draw.
+
+    Raises:
+        ConfigError: for options that the model does not have, and for latents together with seeds.
+    """
+    if unknown:
+        raise ConfigError(f"{model.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+    if latents is None:
+        used = parse_seeds(seeds, n)
+        return used, latents_from_seeds(used, model.generator.z_dim)
+    if seeds is not None or n is not None:
+        raise ConfigError("pass either latents or seeds (or n), not both.")
+    return None, latents

@@ -12,8 +12,9 @@ from lowshotgan.losses.reconstruction import absolute_difference
 from lowshotgan.nets.fastgan import shrink
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
 from lowshotgan.systems.fastgan.stages import FastGANLosses
-from lowshotgan.systems.fastgan.system import FastGAN, slerp
+from lowshotgan.systems.fastgan.system import FastGAN
 from lowshotgan.systems.perceptual import load_perceptual
+from lowshotgan.systems.walks import slerp
 from lowshotgan.train.loop import LoopSettings, fit, only_trainable
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch, ParamGroup, Stage

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, parse_seeds, positive
+from lowshotgan.checks import one_of, positive
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import batch_statistics, recompute_batch_norm
@@ -20,8 +20,9 @@ from lowshotgan.nets.fastgan import Discriminator, Generator, Noise, Tanh
 from lowshotgan.systems.base import System
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
 from lowshotgan.systems.fastgan.stages import source_stage
-from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.generation import Generation, OutputType, requested_latents
 from lowshotgan.systems.perceptual import load_perceptual
+from lowshotgan.systems.walks import parse_stops, slerp, walk
 from lowshotgan.types import PathLike, Stage
 
 
@@ -79,15 +80,9 @@ class FastGAN(System):
         Raises:
             ConfigError: for unusable seeds, latents or options.
         """
-        if unknown:
-            raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
-        if latents is not None and (seeds is not None or n is not None):
-            raise ConfigError("pass either latents or seeds (or n), not both.")
+        used, given = requested_latents(self, n, seeds=seeds, latents=latents, unknown=unknown)
         one_of("noise", noise, ("const", "none", "random"))
         one_of("bn_mode", bn_mode, ("recomputed", "batch"))
-        used = None if latents is not None else parse_seeds(seeds, n)
-        given = latents_from_seeds(used, self.generator.z_dim) if used is not None else latents
-        assert given is not None
         parts = given.split(int(positive("batch_size", batch_size or 16)))
         self.settle()
         self.generator.eval()
@@ -118,16 +113,9 @@ class FastGAN(System):
         Raises:
             ConfigError: for fewer than two seeds.
         """
-        stops = parse_seeds(seeds)
-        if len(stops) < 2:
-            raise ConfigError(f"interpolate needs at least two seeds, got {stops}; for example seeds='0-3'.")
-        latents = latents_from_seeds(stops, self.generator.z_dim)
-        path = torch.cat([latents, latents[:1]]) if loop else latents
-        count = int(positive("frames", frames))
-        places = torch.arange(count) * ((len(path) - 1) / max(count if loop else count - 1, 1))
-        left = places.floor().long().clamp(max=len(path) - 2)
-        walk = slerp(path[left], path[left + 1], (places - left)[:, None])
-        return self.generate(latents=walk, truncation=truncation, batch_size=batch_size, output_type=output_type)
+        latents = latents_from_seeds(parse_stops(seeds), self.generator.z_dim)
+        path = walk(latents, frames=frames, loop=loop, blend=slerp)
+        return self.generate(latents=path, truncation=truncation, batch_size=batch_size, output_type=output_type)
 
     def stages(
         self,
@@ -192,10 +180,3 @@ class FastGAN(System):
     def _draw(self, latents: Tensor, noise: Noise) -> Tensor:
         image = self.generator(latents.to(self.device, torch.float32), noise=noise)
         return cast(Tensor, image).float().cpu()
-
-
-def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Spherical interpolation between latents ``(N, D)``; ``share (N, 1)`` from 0 to 1."""
-    cosine = torch.cosine_similarity(start, end, dim=1)[:, None].clamp(-0.9995, 0.9995)
-    angle = cosine.acos()
-    return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / angle.sin()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import parse_seeds, positive
+from lowshotgan.checks import positive
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8
 from lowshotgan.draws import latents_from_seeds, preview_of
@@ -25,11 +25,12 @@ from lowshotgan.nets.feature_heads import FeatureHeads
 from lowshotgan.nets.features import FeatureNet
 from lowshotgan.nets.stylegan2 import Discriminator, Generator, Noise
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.generation import Generation, OutputType, requested_latents
 from lowshotgan.systems.stylegan2.config import SourceTraining, StyleGAN2Config
 from lowshotgan.systems.stylegan2.projection import Projection, project_image
 from lowshotgan.systems.stylegan2.stages import average_of, source_stage
 from lowshotgan.systems.stylegan2.warm_up import WarmUp
+from lowshotgan.systems.walks import parse_stops, walk
 from lowshotgan.types import PathLike, Stage
 
 
@@ -166,13 +167,7 @@ class StyleGAN2(System):
         Raises:
             ConfigError: for unusable seeds, latents or options.
         """
-        if unknown:
-            raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
-        if latents is not None and (seeds is not None or n is not None):
-            raise ConfigError("pass either latents or seeds (or n), not both.")
-        used = None if latents is not None else parse_seeds(seeds, n)
-        given = latents_from_seeds(used, self.generator.z_dim) if used is not None else latents
-        assert given is not None
+        used, given = requested_latents(self, n, seeds=seeds, latents=latents, unknown=unknown)
         images = [
             self._draw(part, truncation, noise) for part in given.split(int(positive("batch_size", batch_size or 16)))
         ]
@@ -202,19 +197,10 @@ class StyleGAN2(System):
         Raises:
             ConfigError: for fewer than two seeds.
         """
-        stops = parse_seeds(seeds)
-        if len(stops) < 2:
-            raise ConfigError(f"interpolate needs at least two seeds, got {stops}; for example seeds='0-3'.")
-        latents = latents_from_seeds(stops, self.generator.z_dim).to(self.device)
+        latents = latents_from_seeds(parse_stops(seeds), self.generator.z_dim).to(self.device)
         ws = self.generator.truncate(self.generator.mapping(latents), truncation)
-        path = torch.cat([ws, ws[:1]]) if loop else ws
-        count = int(positive("frames", frames))
-        places = torch.arange(count, device=ws.device) * ((len(path) - 1) / max(count if loop else count - 1, 1))
-        left = places.floor().long().clamp(max=len(path) - 2)
-        walk = torch.lerp(path[left], path[left + 1], (places - left)[:, None])
-        return self.generate(
-            latents=self.generator.broadcast(walk).cpu(), batch_size=batch_size, output_type=output_type
-        )
+        path = self.generator.broadcast(walk(ws, frames=frames, loop=loop)).cpu()
+        return self.generate(latents=path, batch_size=batch_size, output_type=output_type)
 
     def project(self, image: Any, *, steps: int = 300, seed: int = 0, progress: bool = False) -> Projection:
         """Find styles that redraw ``image`` (a path or a PIL image).
