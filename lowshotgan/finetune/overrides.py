@@ -41,28 +41,32 @@ class Values(Overrides):
 
 
 class StyleOffsets(Overrides):
-    """One vector added to each style, that is to the output of each affine layer."""
+    """One vector, times ``gain``, added to each style, that is to the output of each affine layer."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, *, gain: float = 1.0) -> None:
         super().__init__()
+        self.gain = gain
         self.layers = affine_layers(generator)
         for layer in self.layers:
             width = generator.get_parameter(f"{layer}.bias").shape
             self.register_parameter(stored(layer), nn.Parameter(torch.zeros(width)))
 
     def overrides(self, base: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {f"{name}.bias": base[f"{name}.bias"] + self.get_parameter(stored(name)) for name in self.layers}
+        return {
+            f"{name}.bias": base[f"{name}.bias"] + self.gain * self.get_parameter(stored(name)) for name in self.layers
+        }
 
 
 class StyleVectorMap(Overrides):
     """``w' = scale * w + offset`` before each affine layer; one row per layer, or one shared row.
 
     With the equalised gain g, ``A w' + b = (A scale) w + (b + g A offset)``: the scale goes into the columns of the
-    affine weight and the offset into its bias.
+    affine weight and the offset into its bias. What is stored is the offset divided by ``gain``.
     """
 
-    def __init__(self, generator: Generator, *, shared: bool, scaled: bool) -> None:
+    def __init__(self, generator: Generator, *, shared: bool, scaled: bool, gain: float = 1.0) -> None:
         super().__init__()
+        self.gain = gain
         self.layers = affine_layers(generator)
         self.gains = [affine_gain(generator, layer) for layer in self.layers]
         rows = 1 if shared else len(self.layers)
@@ -74,7 +78,7 @@ class StyleVectorMap(Overrides):
         for index, (layer, gain) in enumerate(zip(self.layers, self.gains, strict=True)):
             row = index % len(self.offset)
             weight = base[f"{layer}.weight"]
-            effective[f"{layer}.bias"] = base[f"{layer}.bias"] + gain * (weight @ self.offset[row])
+            effective[f"{layer}.bias"] = base[f"{layer}.bias"] + self.gain * gain * (weight @ self.offset[row])
             if self.scale is not None:
                 effective[f"{layer}.weight"] = weight * self.scale[row]
         return effective

@@ -89,13 +89,12 @@ FASTGAN = Recipe(
 
 AUTO_NEAR = Recipe(
     "auto",
-    trainable=(WOffset(), StyleOffset()),
+    trainable=(Full(), WOffset(gain=10.0), StyleOffset(gain=10.0)),  # offsets alone draw no new strokes or shapes
     latents=Anchors(std=0.1, every=4),
     regularizers=(Relation(weight=300.0, end=100.0), Contrast(weight=0.5)),
     augment=Ada(speed=20.0),
     head=PatchHead(),
-    steps=1200,
-    lr=0.02,
+    steps=800,
     warm_up=50,
 )
 

@@ -132,12 +132,20 @@ class AffineLora(Trainable):
 
 @dataclass(frozen=True)
 class StyleOffset(Trainable):
-    """One vector added to the output of each style affine (StyleDomain's StyleSpace)."""
+    """One vector added to the output of each style affine (StyleDomain's StyleSpace).
 
+    Attributes:
+        gain: the vector is this times what is trained, so its learning rate is multiplied by it.
+    """
+
+    gain: float = 1.0
     kind: ClassVar[str] = "style_offset"
 
+    def __post_init__(self) -> None:
+        need_number("style_offset.gain", self.gain, 1e-3, 1e3)
+
     def build(self, generator: Generator, *, random: torch.Generator) -> Overrides:
-        return StyleOffsets(generator)
+        return StyleOffsets(generator, gain=self.gain)
 
 
 @dataclass(frozen=True)
@@ -147,14 +155,19 @@ class WOffset(Trainable):
     Attributes:
         shared: one vector for all layers (GenDA, Yang et al. 2021).
         scaled: also train a factor per dimension, ``w' = scale * w + offset`` (GenDA).
+        gain: the offset is this times what is trained, so its learning rate is multiplied by it.
     """
 
     shared: bool = False
     scaled: bool = False
+    gain: float = 1.0
     kind: ClassVar[str] = "w_offset"
 
+    def __post_init__(self) -> None:
+        need_number("w_offset.gain", self.gain, 1e-3, 1e3)
+
     def build(self, generator: Generator, *, random: torch.Generator) -> Overrides:
-        return StyleVectorMap(generator, shared=self.shared, scaled=self.scaled)
+        return StyleVectorMap(generator, shared=self.shared, scaled=self.scaled, gain=self.gain)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_list_recipes() -> None:
 def test_auto_follows_count_and_proximity() -> None:
     assert isinstance(resolve_auto(1).head, LinearProbe)
     near, far = resolve_auto(10), resolve_auto(10, far=True)
-    assert [part.kind for part in near.trainable] == ["w_offset", "style_offset"]
+    assert [part.kind for part in near.trainable] == ["full", "w_offset", "style_offset"]
     assert [part.kind for part in far.trainable] == ["full"]
     assert resolve_auto(30).regularizers == ()
     assert resolve_auto(200).augment != resolve_auto(30).augment

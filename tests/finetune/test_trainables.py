@@ -19,7 +19,7 @@ CASES = [
     "w_offset(scaled=True)",
     "w_offset(shared=True, scaled=True)",
     "w_offset + style_offset",
-    "full + w_offset",
+    "full + w_offset(gain=10) + style_offset(gain=10)",
     "affine_lora(2) + w_offset(scaled=True) + style_offset",
 ]
 TEXT = {"freeze_lowres": "freeze_lowres(side=8)"}
@@ -102,6 +102,17 @@ def test_what_each_trainable_changes(generator: Generator) -> None:
     assert touched("affine_plus(divisor=2)") == affines | block
     masked = touched("fisher_mask")
     assert masked == {name for name in everything if name.startswith(("synthesis.b8.conv", "synthesis.b16.conv"))}
+
+
+@pytest.mark.parametrize("kind", ["w_offset", "style_offset"])
+def test_a_gain_multiplies_what_is_trained(generator: Generator, latents: Tensor, kind: str) -> None:
+    plain, amplified = adapted(generator, kind), adapted(generator, f"{kind}(gain=4)")
+    with torch.no_grad():
+        for small, large in zip(amplified.parameters(), plain.parameters(), strict=True):
+            small.copy_(torch.randn(small.shape, generator=torch.Generator().manual_seed(3)) * 0.1)
+            large.copy_(4 * small)
+        torch.testing.assert_close(amplified(latents), plain(latents), atol=1e-5, rtol=1e-5)
+        assert (plain(latents) - generator(latents)).abs().max() > 1e-3
 
 
 def test_w_offset_is_an_offset_of_w(generator: Generator, latents: Tensor) -> None:
