@@ -9,6 +9,7 @@ from torch import Tensor
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
+from lowshotgan.nets.lado import Codes
 
 CHUNK = 16
 
@@ -52,3 +53,8 @@ def mix_codes(
             f"{noise} seeds, {' and '.join(counts)} do not go together; give equally many, or one of a kind."
         )
     return torch.cat([part.expand(count, -1) for part in found], dim=1)
+
+
+def means(encoder: Callable[[Tensor], Codes]) -> Callable[[Tensor], Tensor]:
+    """The means an encoder of distributions gives."""
+    return lambda images: encoder(images).mean

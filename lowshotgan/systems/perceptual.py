@@ -84,16 +84,7 @@ def load_maps(choice: str, device: torch.device) -> FeatureMaps:
     """
     if choice == "vgg19" or (choice == "auto" and vgg19_file().is_file()):
         return FeatureMaps("vgg19", load_vgg19(instead="perceptual='lsg1'").to(device).maps)
-    return own_maps(choice, device)
-
-
-def own_maps(choice: str, device: torch.device) -> FeatureMaps:
-    """The library's own features, which see images at 64 px: "lsg1", "random", or "auto" for the first that can be had.
-
-    Raises:
-        WeightsNotFoundError: for "lsg1" if it is not on this disk.
-    """
-    own = load_perceptual(choice, device)
+    own = load_perceptual("auto" if choice == "auto" else choice, device)
     return FeatureMaps(own.name, lambda images: own.maps(_at_side(images)))
 
 

@@ -8,7 +8,7 @@ from lowshotgan.messages import tell, warn
 from lowshotgan.nets.pfsgan import STEM, CodeEncoder
 from lowshotgan.nets.vgg import VGG16Features
 from lowshotgan.systems.perception import Perception
-from lowshotgan.systems.perceptual import own_maps
+from lowshotgan.systems.perceptual import load_perceptual
 from lowshotgan.systems.pfsgan.config import ENCODER_INIT, FEATURES
 from lowshotgan.systems.torchvision_weights import read_weights, weights_file
 
@@ -32,7 +32,7 @@ def load_features(choice: str, device: torch.device) -> Perception:
         _copy(net, {name: name for name in net.state_dict()}, stored)
         tell("features: VGG-16")
         return Perception("vgg", net.to(device).eval().requires_grad_(False).maps)
-    own = own_maps(choice, device)
+    own = load_perceptual(choice, device)
     tell(f"features: the library's own network ({own.name})")
     return Perception(own.name, own.maps)
 

@@ -5,7 +5,7 @@ Teng, Chen and Chiu, "Domain Adaptation for Learning Generator from Paired Few-S
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -18,7 +18,7 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.nets.domains import Domains
 from lowshotgan.nets.pfsgan import CodeEncoder, Generator, PatchDiscriminator, Relation, make_discriminator
-from lowshotgan.systems.mixing import mix_codes
+from lowshotgan.systems.mixing import means, mix_codes
 from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
 from lowshotgan.systems.partners import find_partners
 from lowshotgan.systems.perception import Perception
@@ -107,7 +107,7 @@ class PFSGAN(PairedSystem):
         encoders = (cast(CodeEncoder, self.generator.appearance.of(kind)), self.generator.content)
         return mix_codes(
             latents.split([self.config.appearance_dim, self.config.content_dim], dim=1),
-            [_means(encoder) for encoder in encoders],
+            [means(encoder) for encoder in encoders],
             [appearance, content],
             names=["appearances", "contents"],
             resolution=self.config.resolution,
@@ -253,7 +253,3 @@ class PFSGAN(PairedSystem):
             on_step=[self.marker("target", bn=training.bn)],
             preview=self.preview("both", preview_seeds),
         )
-
-
-def _means(encoder: CodeEncoder) -> Callable[[Tensor], Tensor]:
-    return lambda images: encoder(images).mean
