@@ -456,6 +456,33 @@ def test_any_number_of_shots_goes_through(k, tmp_path):
     assert torch.isfinite(system.generate(1).tensor).all()
 
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_micro_batches_keep_their_own_images(joint, pairs, tmp_path):
+    """Each phase meets the micro-batches in order, so the parts of a step drawn in its first phase fit them."""
+    system = make()
+    training = replace(FINETUNING, relation_joint=joint)
+    (stage,) = system.finetune_stages(system.read_shots(pairs), training)
+    seen = []
+
+    def noted(phase):
+        def terms(batch):
+            found = phase.terms(batch)
+            seen.append((phase.name, {name: float(value.detach().mean()) for name, value in found.items()}))
+            return found
+
+        return replace(phase, terms=terms)
+
+    held = replace(stage, phases=[noted(phase) for phase in stage.phases], groups={
+        name: replace(group, lr=0.0) for name, group in stage.groups.items()
+    })  # fmt: skip
+    run([held], tmp_path, accumulate=2)
+    judged = [values for name, values in seen if name == "discriminator"][:4]
+    assert judged[0] == judged[2] and judged[1] == judged[3] and judged[0] != judged[1]
+    if joint:
+        first, again = ([v["REL"] for name, v in seen if name == n] for n in ("target", "relation_joint"))
+        assert first == pytest.approx(again, rel=1e-5)
+
+
 def test_a_source_of_one_image_can_be_trained_on(sources, tmp_path):
     system = make()
     assert run(system.stages(system.read_data(sources[:1]), TRAINING), tmp_path).nonfinite == 0
