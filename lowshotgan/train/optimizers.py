@@ -20,9 +20,11 @@ def make_optimizer(group: ParamGroup) -> torch.optim.Optimizer:
     if group.optimizer == "rmsprop":
         return torch.optim.RMSprop(params, lr=group.lr, alpha=group.alpha, eps=group.eps, weight_decay=decay)
     special = {id(parameter) for some, _ in group.other_betas for parameter in some}
-    parts = [([parameter for parameter in params if id(parameter) not in special], group.betas), *group.other_betas]
-    adam = [{"params": list(some), "betas": _lazy_betas(betas, ratio)} for some, betas in parts]
-    return torch.optim.Adam(adam, lr=group.lr * ratio, eps=group.eps, weight_decay=decay)
+    rest = [parameter for parameter in params if id(parameter) not in special]
+    parts = [(rest, group.betas), *group.other_betas]
+    adam = [{"params": list(some), "betas": _lazy_betas(own, ratio)} for some, own in parts]
+    betas = _lazy_betas(group.betas, ratio)
+    return torch.optim.Adam(adam, lr=group.lr * ratio, betas=betas, eps=group.eps, weight_decay=decay)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, group: ParamGroup, progress: float, step: int = 0) -> None:
