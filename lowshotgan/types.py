@@ -38,7 +38,7 @@ class ParamGroup:
     rate and betas are scaled by n / (n + 1) (Karras et al. 2020, appendix B). Over the last share ``decay`` of the stage
     the learning rate falls linearly to nothing; ``rate`` multiplies it by any other function of progress, and over the
     first ``warm_up`` steps it rises linearly. ``optimizer`` is "adam" or "rmsprop" (smoothing ``alpha``, no momentum);
-    ``weight_decay`` is added to the gradient.
+    ``weight_decay`` is added to the gradient. ``other_betas`` names those of ``params`` whose Adam has betas of its own.
     """
 
     params: Sequence[nn.Parameter]
@@ -52,6 +52,7 @@ class ParamGroup:
     weight_decay: float = 0.0
     warm_up: int = 0
     rate: Weight = 1.0
+    other_betas: Sequence[tuple[Sequence[nn.Parameter], tuple[float, float]]] = ()
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from lowshotgan.train.source import read_recipe
 TINY = {
     "lado_32": {"resolution": 16, "content_dim": 6, "appearance_dim": 4, "width": 4},
     "genho_32": {"resolution": 16, "z_dim": 6, "width_base": 64, "width_max": 8},
+    "pfsgan_32": {"resolution": 16, "width": 4, "encoder": "conv", "encoder_width": 4},
 }
 QUICK = {
-    "lado_32": ["align_steps=1"],
-    "genho_32": ["appearance_steps=1", "encoder_steps=1", "bank=60"],
+    "lado_32": ["perceptual=disc", "align_steps=1"],
+    "genho_32": ["perceptual=disc", "appearance_steps=1", "encoder_steps=1", "bank=60"],
+    "pfsgan_32": ["features=random", "source_batch_size=4"],
 }
 
 
@@ -39,7 +41,7 @@ def test_from_two_folders_to_both_domains(arch, folder, capsys):
     torch.manual_seed(0)
     create_model(arch, **TINY[arch]).save_pretrained(folder / "base")
     words = ["finetune", "drawings", "--partners", "photos", "-m", "base", "-o", "run", "--steps", "1", "--json"]
-    for change in ["perceptual=disc", *QUICK[arch]]:
+    for change in QUICK[arch]:
         words += ["--set", change]
     assert run([*words, "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["data"]["source"]["count"] == 5
@@ -59,6 +61,12 @@ def test_shots_without_partners_say_what_is_missing(folder, capsys):
     assert run(["finetune", "drawings", "-m", "base", "-o", "run"]) == 1
     assert "partners" in capsys.readouterr().err
     assert not (folder / "run").exists()
+
+
+def test_recipe_of_pfsgan_names_known_settings():
+    recipe = read_recipe(Path(__file__).parents[1] / "recipes" / "pfsgan_32.fashion.toml")
+    assert system_class("pfsgan").Training(**recipe.train).features == "lsg1"
+    assert recipe.build().config.encoder == "conv"
 
 
 @pytest.mark.parametrize("name", ["lado_64.avatars", "lado_64.fluent", "genho_64.avatars", "genho_64.fluent"])

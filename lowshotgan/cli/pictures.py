@@ -47,7 +47,9 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
 @click.option(
     "--content", type=click.Path(exists=True), help="For models made from pairs: images that give the content."
 )
-@click.option("--appearance", type=click.Path(exists=True), help="For LaDo: images that give the appearance.")
+@click.option(
+    "--appearance", type=click.Path(exists=True), help="For LaDo and PFS-GAN: images that give the appearance."
+)
 @truncation_option
 @blend_option
 @click.option("--category", help="Of models that draw categories: its name.")

@@ -10,6 +10,7 @@ from torch import Tensor
 from lowshotgan.errors import ConfigError
 
 WHITE_D65 = (0.95047, 1.0, 1.08883)
+SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 
 
 def parse_colour(colour: Any) -> tuple[float, float, float]:
@@ -46,12 +47,20 @@ def parse_colour(colour: Any) -> tuple[float, float, float]:
 def to_lab(colours: Tensor) -> Tensor:
     """``(..., 3)`` sRGB colours in [0, 1] as CIE L*a*b* under D65."""
     linear = torch.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055).clamp(min=0) ** 2.4)
-    matrix = torch.tensor(
-        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
-    )
+    matrix = torch.tensor(SRGB_TO_XYZ)
     xyz = linear @ matrix.T.to(colours) / torch.tensor(WHITE_D65).to(colours)
     f = torch.where(xyz > (6 / 29) ** 3, xyz.clamp(min=1e-12) ** (1 / 3), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
     return torch.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], dim=-1)
+
+
+def from_lab(lab: Tensor) -> Tensor:
+    """``(..., 3)`` CIE L*a*b* colours under D65 as sRGB in [0, 1]; what no screen shows is clamped."""
+    y = (lab[..., 0] + 16) / 116
+    f = torch.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], dim=-1)
+    xyz = torch.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * torch.tensor(WHITE_D65).to(lab)
+    matrix = torch.linalg.inv(torch.tensor(SRGB_TO_XYZ, dtype=torch.float64)).to(lab)
+    linear = (xyz @ matrix.T).clamp(0, 1)
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
 
 
 def ciede2000(first: Tensor, second: Tensor) -> Tensor:

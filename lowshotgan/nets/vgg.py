@@ -54,3 +54,40 @@ class VGG19Features(nn.Module):
             if kept:
                 found.append(x)
         return found
+
+
+VGG16_GROUPS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+VGG16_KEPT = (3, 8, 15)
+"""Positions of relu1_2, relu2_2 and relu3_3."""
+
+
+def vgg16_layers() -> list[nn.Module]:
+    """The 31 layers of VGG-16 before its classifier, numbered as torchvision's ``features``, with its initial values."""
+    layers: list[nn.Module] = []
+    before = 3
+    for width, count in VGG16_GROUPS:
+        for _ in range(count):
+            conv = nn.Conv2d(before, width, 3, padding=1)
+            nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+            layers += [conv, nn.ReLU()]
+            before = width
+        layers.append(nn.MaxPool2d(2))
+    return layers
+
+
+class VGG16Features(nn.Module):
+    """VGG-16 up to relu3_3; images in [-1, 1] are fed as they are, which is what the release of PFS-GAN does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(*vgg16_layers()[: VGG16_KEPT[-1] + 1])
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """relu1_2, relu2_2 and relu3_3 of images ``(B, 3, R, R)``: 64, 128, 256 channels at R, R / 2, R / 4."""
+        x, found = images, []
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            if number in VGG16_KEPT:
+                found.append(x)
+        return found

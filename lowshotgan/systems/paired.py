@@ -30,7 +30,7 @@ STATISTICS_SAMPLES = 2500
 
 
 class PairedSystem(System):
-    """Base of LaDo and GenHo: the same latent gives the same content in a source and in a target domain.
+    """Base of LaDo, GenHo and PFS-GAN: the same latent gives the same content in a source and in a target domain.
 
     A subclass names ``z_dim``, draws images of one domain in ``draw`` and recomputes batch-norm statistics in
     ``recalibrate``; ``trained_part`` is what training moves in a domain. Its configuration has ``adapted`` and
@@ -165,13 +165,20 @@ class PairedSystem(System):
             assert self.FineTuning is not None
             training = self.FineTuning()
         check_partners(pairs, training.partners)
-        judges = self.need_judges()
-        perception = load_perception(
-            training.perceptual, judges.source, norm=training.perceptual_norm, device=self.device
-        )
+        perception = self.perceive(training)
         self.details["perceptual"] = perception.name
         share = {"seed": seed, "rank": rank, "world_size": world_size}
         return self._finetune_stages(pairs, training, perception, preview_seeds, share)
+
+    def perceive(self, training: Any) -> Perception:
+        """The perceptual distance of the fine-tuning settings ``training``.
+
+        Raises:
+            ConfigError: if the model was loaded without the discriminators.
+            WeightsNotFoundError: if a network it names is not on this disk.
+        """
+        judge, norm = self.need_judges().source, training.perceptual_norm
+        return load_perception(training.perceptual, judge, norm=norm, device=self.device)
 
     def _finetune_stages(
         self,

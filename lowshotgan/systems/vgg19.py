@@ -2,19 +2,14 @@
 
 from pathlib import Path
 
-import torch
-
-from lowshotgan.errors import WeightsFormatError, WeightsHashError, WeightsNotFoundError
-from lowshotgan.hub.digest import sha256_file
+from lowshotgan.errors import WeightsFormatError
 from lowshotgan.nets.vgg import VGG19Features
-
-FILE = "vgg19-dcbb9e9d.pth"
-"""The end of the name is the start of the file's SHA-256."""
+from lowshotgan.systems.torchvision_weights import read_weights, weights_file
 
 
 def vgg19_file() -> Path:
     """Where torchvision keeps the weights it has downloaded."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    return weights_file("vgg19")
 
 
 def load_vgg19(*, normalize: bool = True, instead: str) -> VGG19Features:
@@ -29,19 +24,12 @@ def load_vgg19(*, normalize: bool = True, instead: str) -> VGG19Features:
         WeightsHashError: if the file is not torchvision's.
         WeightsFormatError: if its tensors are not VGG-19's.
     """
-    path = vgg19_file()
-    if not path.is_file():
-        raise WeightsNotFoundError(
-            f'{path} does not exist; fetch it once with python -c "import torchvision; '
-            f"torchvision.models.vgg19(weights='DEFAULT')\", or use {instead}."
-        )
-    digest = sha256_file(path)
-    if not digest.startswith(path.stem.rpartition("-")[2]):
-        raise WeightsHashError(f"{path} has the SHA-256 {digest[:8]}...; remove it and fetch torchvision's again.")
-    stored = torch.load(path, map_location="cpu", weights_only=True)
+    stored = read_weights("vgg19", instead=instead)
     net = VGG19Features(normalize=normalize)
     try:
         net.load_state_dict({name: stored[name] for name in net.state_dict()})
     except (KeyError, TypeError, RuntimeError) as error:
-        raise WeightsFormatError(f"{path} does not hold torchvision's VGG-19 ({error}); fetch it again.") from error
+        raise WeightsFormatError(
+            f"{vgg19_file()} does not hold torchvision's VGG-19 ({error}); fetch it again."
+        ) from error
     return net.eval().requires_grad_(False)

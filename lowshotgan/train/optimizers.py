@@ -19,8 +19,12 @@ def make_optimizer(group: ParamGroup) -> torch.optim.Optimizer:
     params, ratio, decay = list(group.params), _lazy_ratio(group), group.weight_decay
     if group.optimizer == "rmsprop":
         return torch.optim.RMSprop(params, lr=group.lr, alpha=group.alpha, eps=group.eps, weight_decay=decay)
-    betas = (float(group.betas[0]) ** ratio, float(group.betas[1]) ** ratio)
-    return torch.optim.Adam(params, lr=group.lr * ratio, betas=betas, eps=group.eps, weight_decay=decay)
+    special = {id(parameter) for some, _ in group.other_betas for parameter in some}
+    rest = [parameter for parameter in params if id(parameter) not in special]
+    parts = [(rest, group.betas), *group.other_betas]
+    adam = [{"params": list(some), "betas": _lazy_betas(own, ratio)} for some, own in parts]
+    betas = _lazy_betas(group.betas, ratio)
+    return torch.optim.Adam(adam, lr=group.lr * ratio, betas=betas, eps=group.eps, weight_decay=decay)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, group: ParamGroup, progress: float, step: int = 0) -> None:
@@ -30,6 +34,10 @@ def set_rate(optimizer: torch.optim.Optimizer, group: ParamGroup, progress: floa
     rate = group.rate(progress) if callable(group.rate) else group.rate
     for each in optimizer.param_groups:
         each["lr"] = group.lr * _lazy_ratio(group) * falling * rising * rate
+
+
+def _lazy_betas(betas: tuple[float, float], ratio: float) -> tuple[float, float]:
+    return float(betas[0]) ** ratio, float(betas[1]) ** ratio
 
 
 def _lazy_ratio(group: ParamGroup) -> float:

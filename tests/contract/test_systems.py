@@ -26,6 +26,10 @@ TINY = {
     "fastgan": ("fastgan_64", {"generator_width": 4, "discriminator_width": 4, "z_dim": 16}),
     "lado": ("lado_32", {"resolution": 16, "content_dim": 6, "appearance_dim": 4, "width": 4}),
     "genho": ("genho_32", {"resolution": 16, "z_dim": 6, "width_base": 64, "width_max": 8}),
+    "pfsgan": (
+        "pfsgan_32",
+        {"resolution": 16, "content_dim": 6, "appearance_dim": 4, "width": 4, "encoder": "conv", "encoder_width": 4},
+    ),
     "kggan": (
         "kggan_32",
         {"knowledge": ATTRIBUTES, "unseen": ["round blue"], "z_dim": 8, "width": 8, "discriminator_width": 4},
@@ -45,6 +49,7 @@ QUICK = {
     "fastgan": {"steps": 2, "batch_size": 4, "perceptual": "random"},
     "lado": {"steps": 2, "batch_size": 4},
     "genho": {"steps": 2, "batch_size": 4},
+    "pfsgan": {"steps": 2, "batch_size": 4, "features": "random"},
     "kggan": {"steps": 2, "batch_size": 4, "embedding_steps": 2, "folds": 0, "discriminator_steps": 1},
     "kggan_recolour": {"steps": 2, "batch_size": 4},
     "syncgan": {"steps": 2, "batch_size": 4, "synchronizer_steps": 2},

@@ -279,6 +279,17 @@ def test_lazy_regularisation_scales_rate_and_betas():
     assert lazy.defaults["betas"] == pytest.approx((0.5 ** (16 / 17), 0.99 ** (16 / 17)))
 
 
+def test_some_parameters_may_have_betas_of_their_own():
+    first, second = (nn.Parameter(torch.zeros(1)) for _ in range(2))
+    group = ParamGroup([first, second], lr=0.1, betas=(0.9, 0.999), other_betas=[([second], (0.0, 0.9))])
+    optimizer = make_optimizer(group)
+    assert [(part["params"][0] is second, part["betas"]) for part in optimizer.param_groups] == [
+        (False, (0.9, 0.999)), (True, (0.0, 0.9))
+    ]  # fmt: skip
+    set_rate(optimizer, ParamGroup([first, second], lr=0.1, decay=1.0), 0.5)
+    assert [part["lr"] for part in optimizer.param_groups] == [0.05, 0.05]
+
+
 def test_whole_number_betas_are_accepted():
     optimizer = make_optimizer(ParamGroup([nn.Parameter(torch.zeros(1))], betas=(0, 0.99)))
     assert isinstance(optimizer.defaults["betas"][0], float)

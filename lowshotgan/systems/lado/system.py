@@ -7,11 +7,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
-from lowshotgan.data.dataset import load_images
-from lowshotgan.data.images import from_uint8
 from lowshotgan.data.pairs import PairSet
 from lowshotgan.data.streams import JoinedBatches, RowBatches
 from lowshotgan.errors import ConfigError
@@ -28,6 +25,7 @@ from lowshotgan.systems.lado.stages import (
     source_phases,
     target_phases,
 )
+from lowshotgan.systems.mixing import means, mix_codes
 from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
 from lowshotgan.systems.partners import find_partners
 from lowshotgan.systems.perception import Perception
@@ -105,21 +103,15 @@ class LaDo(PairedSystem):
         """
         if unknown:
             raise ConfigError(f"{self.arch} takes content and appearance, but no {', '.join(sorted(unknown))}.")
-        cut, kind = self.config.content_dim, "source" if domain == "source" else "target"
-        encoders = (self.generator.content, self.generator.appearance.of(kind))
-        halves = [latents[:, :cut], latents[:, cut:]]
-        for place, images in enumerate((content, appearance)):
-            if images is not None:
-                halves[place] = self._means(cast(Encoder, encoders[place]), images)
-        if content is not None and appearance is not None:
-            latents = latents[:1]  # no noise is left that seeds could vary
-        count = max(len(latents), *map(len, halves))
-        if any(len(half) not in (1, count) for half in (*halves, latents)):
-            raise ConfigError(
-                f"{len(latents)} seeds, {len(halves[0])} contents and {len(halves[1])} appearances do not go together; "
-                "give equally many, or one of a kind."
-            )
-        return torch.cat([half.expand(count, -1) for half in halves], dim=1)
+        kind = "source" if domain == "source" else "target"
+        encoders = (self.generator.content, cast(Encoder, self.generator.appearance.of(kind)))
+        return mix_codes(
+            latents.split([self.config.content_dim, self.config.appearance_dim], dim=1),
+            [means(encoder) for encoder in encoders],
+            [content, appearance],
+            names=["contents", "appearances"],
+            resolution=self.config.resolution,
+        )
 
     def stages(
         self,
@@ -267,7 +259,3 @@ class LaDo(PairedSystem):
             on_step=[self.marker("target", bn=training.bn)],
             preview=self.preview("both", preview_seeds),
         )
-
-    def _means(self, encoder: Encoder, images: Any) -> Tensor:
-        pixels = from_uint8(load_images(images, resolution=self.config.resolution).uint8())
-        return torch.cat([encoder(part.to(self.device)).mean for part in pixels.split(16)])

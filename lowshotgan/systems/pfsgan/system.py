@@ -1,0 +1,255 @@
+"""PFS-GAN as a system: appearance and content codes, a target domain learnt from K pairs and source images.
+
+Teng, Chen and Chiu, "Domain Adaptation for Learning Generator from Paired Few-Shot Data", ICASSP 2021.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lowshotgan.data.images import from_uint8
+from lowshotgan.data.pairs import PairSet
+from lowshotgan.data.streams import JoinedBatches, RowBatches
+from lowshotgan.errors import ConfigError
+from lowshotgan.nets.batch_norm import recompute_batch_norm
+from lowshotgan.nets.domains import Domains
+from lowshotgan.nets.pfsgan import CodeEncoder, Generator, PatchDiscriminator, Relation, make_discriminator
+from lowshotgan.systems.mixing import means, mix_codes
+from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
+from lowshotgan.systems.partners import find_partners
+from lowshotgan.systems.perception import Perception
+from lowshotgan.systems.pfsgan.colour_shift import ColourShift
+from lowshotgan.systems.pfsgan.config import PFSGANConfig, PFSGANFineTuning, PFSGANTraining
+from lowshotgan.systems.pfsgan.features import load_features, start_encoders
+from lowshotgan.systems.pfsgan.stages import (
+    Latch,
+    SourceLosses,
+    TargetLosses,
+    parameters,
+    source_phases,
+    target_phases,
+)
+from lowshotgan.types import ParamGroup, Stage
+
+PASSES = 100
+"""Over the source images; the paper gives no length."""
+
+
+class PFSGANNetworks(nn.Module):
+    """Everything that generates: a shared content encoder, and per domain an appearance encoder and a generator."""
+
+    def __init__(self, config: PFSGANConfig) -> None:
+        super().__init__()
+        encoder: dict[str, Any] = {"kind": config.encoder, "width": config.encoder_width}
+        self.content = CodeEncoder(config.resolution, code_dim=config.content_dim, **encoder)
+        appearance = CodeEncoder(config.resolution, code_dim=config.appearance_dim, **encoder)
+        code_dim = config.appearance_dim + config.content_dim
+        image = Generator(config.resolution, code_dim=code_dim, width=config.width)
+        self.appearance = Domains(appearance, adapted=config.adapted)
+        self.image = Domains(image, adapted=config.adapted)
+
+
+class PFSGAN(PairedSystem):
+    """An image is an appearance code and a content code; a relation network compares contents across domains.
+
+    Attributes:
+        generator: content encoder, appearance encoders and generators.
+        discriminator: that of the source domain, or ``None`` if the weights came without; fine-tuning needs none.
+    """
+
+    system = "pfsgan"
+    Config = PFSGANConfig
+    Training = PFSGANTraining
+    FineTuning = PFSGANFineTuning
+    config: PFSGANConfig
+    generator: PFSGANNetworks
+
+    def __init__(self, config: PFSGANConfig, *, arch: str) -> None:
+        super().__init__(config, arch=arch)
+        self.generator = PFSGANNetworks(config)
+        self.discriminator = make_discriminator(config.resolution, width=config.width)
+
+    @property
+    def z_dim(self) -> int:
+        return self.config.appearance_dim + self.config.content_dim
+
+    def draw(self, latents: Tensor, domain: str) -> Tensor:
+        """Images ``(B, 3, R, R)`` of one domain from codes ``(B, z_dim)``, appearance first."""
+        return cast(Tensor, self.generator.image.of(domain)(latents.to(self.device)))
+
+    def recalibrate(self, domain: str) -> None:
+        recompute_batch_norm(self.generator.image.of(domain), z_dim=self.z_dim, samples=STATISTICS_SAMPLES)
+
+    def trained_part(self, domain: str) -> nn.Module:
+        return self.generator.image.of(domain)
+
+    def encode(
+        self, latents: Tensor, domain: str, *, content: Any = None, appearance: Any = None, **unknown: Any
+    ) -> Tensor:
+        """Codes ``(N, z_dim)``: appearance and content from noise, or from the means of encoded images.
+
+        Args:
+            latents: ``(M, z_dim)`` noise for what is not given.
+            domain: appearance is encoded as of the source domain for "source", otherwise as of the target.
+            content: images (anything ``load_images`` takes) of the source domain.
+            appearance: images of the domain, for a target its shots.
+
+        Raises:
+            ConfigError: if the numbers of seeds and images differ and none of them is 1.
+        """
+        if unknown:
+            raise ConfigError(f"{self.arch} takes content and appearance, but no {', '.join(sorted(unknown))}.")
+        kind = "source" if domain == "source" else "target"
+        encoders = (cast(CodeEncoder, self.generator.appearance.of(kind)), self.generator.content)
+        return mix_codes(
+            latents.split([self.config.appearance_dim, self.config.content_dim], dim=1),
+            [means(encoder) for encoder in encoders],
+            [appearance, content],
+            names=["appearances", "contents"],
+            resolution=self.config.resolution,
+        )
+
+    def stages(
+        self,
+        data: SourceData,
+        training: PFSGANTraining | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        preview_seeds: Sequence[int] = range(64),
+    ) -> Iterator[Stage]:
+        """Stage 1: the source model, from many source images."""
+        training = training or PFSGANTraining()
+        if data.pairs is not None:
+            raise ConfigError(f"{self.arch} is trained on source images alone; give the pairs to finetune().")
+        judge, nets = self.need_judges(), self.generator
+        appearance, image = cast(CodeEncoder, nets.appearance.source), cast(Generator, nets.image.source)
+        if self.config.encoder == "vgg" and self.source_name is None and "training" not in self.details:
+            self.details["encoder_init"] = start_encoders(training.encoder_init, nets.content, appearance)
+        features = load_features(training.features, self.device)
+        self.details["perceptual"] = features.name
+        for network in (nets.content, appearance, image, judge):
+            network.train()
+        latch = Latch("autoencoder/IR", training.adversarial_from, self.device)
+        losses = SourceLosses(nets.content, appearance, image, judge, features, training, latch)
+        autoencoder = ParamGroup(
+            parameters(image, nets.content, appearance),
+            lr=training.lr,
+            betas=(0.9, 0.999),
+            other_betas=[(parameters(image), (0.5, 0.999))],
+        )
+        stage = Stage(
+            name="source",
+            steps=training.steps or PASSES * math.ceil(len(data) / training.batch_size),
+            batches=self.batches(data.images, training, seed=seed, rank=rank, world_size=world_size),
+            groups={
+                "autoencoder": autoencoder,
+                "discriminator": ParamGroup(parameters(judge), lr=training.lr, betas=(0.5, 0.9)),
+            },
+            phases=source_phases(losses, training),
+            modules={"content": nets.content, "appearance": appearance, "generator": image, "discriminator": judge},
+            state={"latch": latch},
+            on_step=[latch, self.marker("source", bn=training.bn)],
+            preview=self.preview("source", preview_seeds),
+        )
+        return iter([stage])
+
+    def perceive(self, training: Any) -> Perception:
+        return load_features(training.features, self.device)
+
+    def _finetune_stages(
+        self,
+        pairs: PairSet,
+        training: PFSGANFineTuning,
+        perception: Perception,
+        preview_seeds: Sequence[int],
+        share: dict[str, Any],
+    ) -> Iterator[Stage]:
+        """Stage 2: the target from pairs and source images, which are replayed where none are given."""
+        if training.appearance_init == "content" and self.config.content_dim != self.config.appearance_dim:
+            raise ConfigError(
+                f"appearance_init='content' needs codes of one length, but content_dim is {self.config.content_dim} "
+                f"and appearance_dim {self.config.appearance_dim}; use 'appearance'."
+            )
+        return self._target_stages(pairs, training, perception, preview_seeds, share)
+
+    def _target_stages(
+        self,
+        pairs: PairSet,
+        training: PFSGANFineTuning,
+        perception: Perception,
+        preview_seeds: Sequence[int],
+        share: dict[str, Any],
+    ) -> Iterator[Stage]:
+        nets = self.generator
+        self.settle()
+        self.begin_target(nets.appearance, nets.image)
+        if training.appearance_init == "content":
+            nets.appearance.target = copy.deepcopy(nets.content)
+        self.eval().requires_grad_(False)
+        rows = dict(pairs.rows)
+        if "source" not in rows:
+            rows["source"] = find_partners(
+                rows["target"], self._replay, perception, z_dim=self.z_dim, seed=share["seed"]
+            )
+        size = shots_per_step(training.batch_size, len(pairs), share["world_size"])
+        shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
+        images = self.source_batches(pairs.images, training.source_batch_size, flip=training.flip, **share)
+        shift = ColourShift.of(from_uint8(rows["target"]), strength=training.shift)
+        yield self._target_stage(
+            JoinedBatches({"images": images, "pairs": shots}),
+            shift,
+            training,
+            perception,
+            preview_seeds,
+            share["seed"],
+        )
+
+    def _target_stage(
+        self,
+        batches: JoinedBatches,
+        shift: ColourShift,
+        training: PFSGANFineTuning,
+        perception: Perception,
+        preview_seeds: Sequence[int],
+        seed: int,
+    ) -> Stage:
+        nets, config = self.generator, self.config
+        appearance, image = cast(CodeEncoder, nets.appearance.target), cast(Generator, nets.image.target)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            judge = PatchDiscriminator(config.resolution, width=config.width).to(self.device)
+        relation = Relation(nets.content)
+        for network in (appearance, image, judge, relation):
+            network.train()
+        losses = TargetLosses(
+            nets.content,
+            appearance,
+            cast(Generator, nets.image.source),
+            image,
+            judge,
+            relation,
+            perception,
+            shift,
+            training,
+        )
+        lr, betas = training.lr, (0.5, 0.9)
+        return Stage(
+            name="target",
+            steps=training.steps,
+            batches=batches,
+            groups={
+                "target": ParamGroup(parameters(image, appearance), lr=lr, betas=betas),
+                "relation": ParamGroup(parameters(relation), lr=lr, betas=betas),
+                "discriminator": ParamGroup(parameters(judge), lr=lr, betas=(0.0, 0.9)),
+            },
+            phases=target_phases(losses, training),
+            modules={"appearance": appearance, "generator": image, "relation": relation, "discriminator": judge},
+            on_step=[self.marker("target", bn=training.bn)],
+            preview=self.preview("both", preview_seeds),
+        )
