@@ -14,7 +14,7 @@ from torch import Tensor
 from lowshotgan.draws import Draws, latents_from_seeds
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.adapted import AdaptedGenerator
-from lowshotgan.finetune.judge import limits_for, make_judge
+from lowshotgan.finetune.judge import make_judge
 from lowshotgan.finetune.recipe import Recipe
 from lowshotgan.finetune.selector import Selector, Snapshot, draw_samples
 from lowshotgan.messages import tell, warn
@@ -108,11 +108,9 @@ def adapt(
         return config
     stage, _, average = work.stage()
     latents = Draws(work.settings.seed).normal(SELECTOR_SAMPLES, model.generator.z_dim)
-    source_samples = draw_samples(model.generator, latents)
     selector = Selector(
         average,
-        make_judge(work.pixels, source_samples, work.extractor, flip=work.recipe.flip),
-        limits=limits_for(work.pixels, source_samples, work.extractor),
+        make_judge(work.pixels, draw_samples(model.generator, latents), work.extractor, flip=work.recipe.flip),
         every=max(work.recipe.steps // SNAPSHOTS, SCORE_AT_LEAST),
         count=SELECTOR_SAMPLES,
         start=work.recipe.warm_up,
