@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from lowshotgan.data.batches import ImageBatches, Together
-from lowshotgan.data.classes import Episodes, load_classes
+from lowshotgan.data.classes import load_classes
+from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError, ImageInputError
 

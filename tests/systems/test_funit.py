@@ -15,8 +15,9 @@ from lowshotgan.losses.penalties import r1, r1_of_batch_mean
 from lowshotgan.systems.averages import half_life
 from lowshotgan.systems.class_code import ClassCode
 from lowshotgan.systems.class_finetuning import ClassFineTuning
+from lowshotgan.systems.class_training import ClassNets
 from lowshotgan.systems.funit.config import FUNITConfig, FUNITTraining
-from lowshotgan.systems.funit.stages import FUNITLosses, source_stage
+from lowshotgan.systems.funit.stages import FUNITLosses
 from lowshotgan.train.loop import LoopSettings, fit, only_trainable
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch
@@ -124,9 +125,8 @@ def test_the_two_scalings_of_the_penalty_differ_by_the_squared_batch(batch):
 
 def test_each_step_trains_its_own_network_and_no_other():
     system, training, losses, batch = one_step()
-    stage = source_stage(
-        system.generator, copy.deepcopy(system.generator), system.discriminator, iter([]), training
-    )  # fmt: skip
+    nets = ClassNets(system.generator, copy.deepcopy(system.generator), system.discriminator)
+    stage = system.source_stage(nets, iter([]), training, lambda: torch.zeros(1))
     with only_trainable(stage, "discriminator"):
         sum(term.mean() for term in losses.discriminator_terms(batch).values()).backward()
     assert all(p.grad is None for p in system.generator.parameters())
