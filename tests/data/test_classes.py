@@ -102,6 +102,26 @@ def test_episodes_resume_and_are_shared_between_processes(folder):
         assert torch.equal(value[0::2], halves[0][name]) and torch.equal(value[1::2], halves[1][name])
 
 
+def test_siblings_are_other_images_of_the_same_class(folder):
+    data = load_classes(folder, resolution=12)
+    batches = Episodes(data, 8, siblings=True, flip=False)
+    seen = [next(batches) for _ in range(6)]
+    for batch in seen:
+        assert torch.equal(batch["content_labels"], batch["exemplar_labels"])
+        same = (batch["content"] == batch["exemplars"]).flatten(1).all(dim=1)
+        assert not bool(same.any())
+    again = Episodes(data, 8, siblings=True, flip=False)
+    again.load_state_dict({"position": 16})
+    assert torch.equal(next(again)["exemplars"], seen[2]["exemplars"])
+    lonely = load_classes({"a": [to_image(1)], "b": [to_image(2)]}, resolution=12)
+    batch = next(Episodes(lonely, 2, siblings=True, flip=False))
+    assert torch.equal(batch["content"], batch["exemplars"])
+
+
+def to_image(level):
+    return Image.new("RGB", (12, 12), (level, level, level))
+
+
 def test_images_are_cut_anywhere_and_mirrored(tmp_path):
     ramp = torch.arange(12).repeat(12, 1) + 20 * torch.arange(12)[:, None]
     image = Image.fromarray(ramp.byte().numpy()).convert("RGB")
