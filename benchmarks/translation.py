@@ -13,7 +13,6 @@ the model does not know. Each writes a JSON file and a picture whose images are 
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,8 @@ import lowshotgan as lsg
 from lowshotgan.data.classes import load_classes
 from lowshotgan.data.images import from_uint8, image_grid, to_uint8
 from lowshotgan.metrics.extractors import load_extractor
-from lowshotgan.metrics.translation import Translations, layout_distance, measure_translation, pairing
+from lowshotgan.metrics.translation import RealImages, Translations, layout_distance, measure_translation, pairing
+from lowshotgan.systems.translation_evaluation import evaluate_translator
 
 SHOTS = (1, 5, 10, 20)
 SHOWN = 8
@@ -101,13 +101,14 @@ def classes(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str,
     folders = load_classes(data, resolution=model.config.resolution)
     without = [name for name in folders.classes if name not in (model.classes or ())]
     found: dict[str, Any] = {"unseen": without}
+    targets, images = model.evaluation_data(folders)
+    real = RealImages(load_extractor("auto"), images)
     for k in SHOTS:
-        report = model.evaluate(folders, shots=k, n=count, seed=seed)
+        report = evaluate_translator(model, targets, real, shots=k, n=count, seed=seed)
         found[f"K={k}"] = {key: score.value for key, score in report.scores.items()}
         found["protocol"] = report.protocol.id
-    images = {name: folders.of_class(name) for name in folders.classes}
     pool = torch.cat([one for name, one in images.items() if name not in without])
-    found |= _controls(model, images, pool, without, count // len(without), seed)
+    found |= _controls(model, real, pool, without, count // len(without), seed)
     own = from_uint8(pool[:: max(1, len(pool) // 200)])
     found["reconstruction"] = float((model.translate(own, own[:, None]).tensor - own).abs().mean())
     picked = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:SHOWN]
@@ -119,17 +120,12 @@ def classes(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str,
     return found, torch.cat(rows)
 
 
-def _controls(
-    model: Any, images: Mapping[str, Tensor], pool: Tensor, targets: list[str], each: int, seed: int
-) -> dict[str, Any]:
+def _controls(model: Any, real: RealImages, pool: Tensor, targets: list[str], each: int, seed: int) -> dict[str, Any]:
     """Copies of the content scored as translations; layouts of shuffled contents; class swap over resampling."""
-    network = load_extractor("auto")
-    fitted = {name: one[::2] for name, one in images.items()}
-    held = {name: one[1::2] for name, one in images.items()}
     copies, own, other, swaps, repeats = {}, [], [], [], []
-    codes = {name: model.encode_each(from_uint8(fitted[name])) for name in targets}
+    codes = {name: model.encode_each(from_uint8(real.fitted(name))) for name in targets}
     for number, name in enumerate(targets):
-        rows, _ = pairing(each, number, len(pool), len(fitted[name]), 5)
+        rows, _ = pairing(each, number, len(pool), len(codes[name]), 5)
         content = pool[rows]
         copies[name] = Translations(content, content)
         following = targets[(number + 1) % len(targets)]
@@ -142,9 +138,9 @@ def _controls(
         swaps.append(float((drawn["own"] - drawn["other"]).abs().mean()))
         repeats.append(float((drawn["own"] - drawn["again"]).abs().mean()))
         images_of = to_uint8(drawn["own"])
-        own.append(layout_distance(network, images_of, content))
-        other.append(layout_distance(network, images_of, content.roll(1, 0)))
-    report = measure_translation(copies, fitted, held, seed=seed)
+        own.append(layout_distance(real.network, images_of, content))
+        other.append(layout_distance(real.network, images_of, content.roll(1, 0)))
+    report = measure_translation(copies, real, seed=seed)
     return {
         "copy": {key: score.value for key, score in report.scores.items()},
         "layout": {"own": float(torch.cat(own).mean()), "shuffled": float(torch.cat(other).mean())},

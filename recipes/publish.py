@@ -16,6 +16,7 @@ What the entry says comes from the table ``[about]`` of the recipe:
     default = true                          # what the bare architecture name means
     notes = "## Limits ..."                 # Markdown at the end of the card
     preview_truncation = 0.8
+    use = "model.translate(...)"            # lines of Python for the card, if the model does not sample
     preview = "own"                         # the source's preview.png; for models that do not draw from seeds
     repo_id = "owner/name"                  # once it is on the hub, with
     revision = "40 hexadecimal digits"
@@ -49,6 +50,7 @@ PREVIEW = "preview.png"
 PREVIEW_SEEDS = range(64)
 FROM_ABOUT = ("summary", "default", "base", "repo_id", "revision", "preprocessing")
 KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview", "preview_truncation", "recipe", *FROM_ABOUT}
+KNOWN |= {"use"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -168,7 +170,7 @@ def write_card(source: Path, target: Path, entry: WeightsEntry, about: Mapping[s
     if (source / CARD).is_file():
         return
     preview = PREVIEW if (target / PREVIEW).is_file() else None
-    text = render_card(card_of_entry(entry, preview=preview, notes=about.get("notes", "")))
+    text = render_card(card_of_entry(entry, preview=preview, notes=about.get("notes", ""), use=about.get("use")))
     (target / CARD).write_text(text, encoding="utf-8")
 
 

@@ -7,6 +7,7 @@ the real images of each class; the other half is the reference of the distances 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from torch import Tensor
 from lowshotgan import __version__
 from lowshotgan.errors import ConfigError
 from lowshotgan.metrics.classifier import inception_like_score, top_k, train_classifier
-from lowshotgan.metrics.extractors import PREPROCESSING, Extractor, load_extractor
+from lowshotgan.metrics.extractors import PREPROCESSING, Extractor
 from lowshotgan.metrics.frechet import frechet_distance
 from lowshotgan.metrics.kernel import kernel_distance
 from lowshotgan.metrics.protocol import Protocol, images_hash
@@ -37,6 +38,37 @@ class Translations:
 
     images: Tensor
     content: Tensor
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Real images of every class, of which every other one trains the classifiers and the rest are the reference.
+
+    Attributes:
+        network: by which images are judged.
+        images: ``(N, 3, H, W)`` uint8 by class, at least two each.
+    """
+
+    network: Extractor
+    images: Mapping[str, Tensor]
+
+    def fitted(self, name: str) -> Tensor:
+        """The images of a class that train the classifiers, and may be exemplars."""
+        return self.images[name][::2]
+
+    def reference(self, name: str) -> Tensor:
+        """The images of a class that translations are compared with."""
+        return self.images[name][1::2]
+
+    @cached_property
+    def known(self) -> dict[str, Tensor]:
+        """Embeddings ``(N, D)`` of the images that train the classifiers."""
+        return {name: self.network(self.fitted(name)) for name in self.images}
+
+    @cached_property
+    def real(self) -> dict[str, Tensor]:
+        """Embeddings ``(N, D)`` of the reference."""
+        return {name: self.network(self.reference(name)) for name in self.images}
 
 
 def pairing(count: int, target: int, contents: int, exemplars: int, shots: int) -> tuple[list[int], list[list[int]]]:
@@ -62,21 +94,12 @@ def pairing(count: int, target: int, contents: int, exemplars: int, shots: int) 
     return chosen, [[(index + shot) % exemplars for shot in range(shots)] for index in range(count)]
 
 
-def measure_translation(
-    made: Mapping[str, Translations],
-    fitted: Mapping[str, Tensor],
-    reference: Mapping[str, Tensor],
-    *,
-    extractor: str | Extractor = "auto",
-    seed: int = 0,
-) -> MetricReport:
+def measure_translation(made: Mapping[str, Translations], real: RealImages, *, seed: int = 0) -> MetricReport:
     """Score translations.
 
     Args:
         made: by target class.
-        fitted: real images ``(N, 3, H, W)`` uint8 of every class, by which classifiers are trained.
-        reference: other real images of every class.
-        extractor: anything ``load_extractor`` takes.
+        real: images of every class.
         seed: of subsets and resamples.
 
     Returns:
@@ -87,23 +110,20 @@ def measure_translation(
     Raises:
         ConfigError: if a target has no real images, or fewer than two classes are given.
     """
-    network = load_extractor(extractor)
-    unknown = sorted(set(made) - (set(fitted) & set(reference)))
+    network = real.network
+    unknown = sorted(set(made) - set(real.images))
     if unknown or not made:
         raise ConfigError(f"there are no real images of {', '.join(unknown) or 'any target'} to compare with.")
-    classes = sorted(fitted)
-    known = {name: network(fitted[name]) for name in classes}
-    real = {name: network(reference[name]) for name in classes}
     drawn = {name: network(made[name].images) for name in sorted(made)}
-    scores = _accuracies(drawn, known, real, classes, f"all-{network.name}")
-    if 2 <= len(drawn) < len(classes):
-        scores |= _accuracies(drawn, known, real, sorted(drawn), f"test-{network.name}")
+    scores = _accuracies(drawn, real, sorted(real.images), f"all-{network.name}")
+    if 2 <= len(drawn) < len(real.images):
+        scores |= _accuracies(drawn, real, sorted(drawn), f"test-{network.name}")
     if network.has_maps:
         lost = torch.cat([layout_distance(network, one.images, one.content) for one in made.values()])
         name = f"DIPD-{network.name}-{LAYER}"
         scores["content"] = Score(name, float(lost.mean()), "lower", "source")
-    scores |= _distances(drawn, real, network, seed)
-    return MetricReport(scores, _protocol(made, reference, network, seed), _notes(drawn, real, network))
+    scores |= _distances(drawn, real, seed)
+    return MetricReport(scores, _protocol(made, real, seed), _notes(drawn, real))
 
 
 def layout_distance(network: Extractor, images: Tensor, content: Tensor) -> Tensor:
@@ -120,14 +140,9 @@ def layout_distance(network: Extractor, images: Tensor, content: Tensor) -> Tens
     return torch.cat(found)
 
 
-def _accuracies(
-    drawn: Mapping[str, Tensor],
-    known: Mapping[str, Tensor],
-    real: Mapping[str, Tensor],
-    classes: list[str],
-    which: str,
-) -> dict[str, Score]:
+def _accuracies(drawn: Mapping[str, Tensor], real: RealImages, classes: list[str], which: str) -> dict[str, Score]:
     """Accuracies of translations and of real images by a classifier of ``classes``."""
+    known = real.known
     labels = torch.cat([torch.full((len(known[name]),), index) for index, name in enumerate(classes)])
     classifier = train_classifier(torch.cat([known[name] for name in classes]), labels, len(classes))
     key = which.partition("-")[0]
@@ -137,7 +152,7 @@ def _accuracies(
         return classifier.posteriors(torch.cat(list(images.values()))), wanted
 
     posteriors, wanted = judged(drawn)
-    truth = judged({name: real[name] for name in classes})
+    truth = judged({name: real.real[name] for name in classes})
     return {
         f"top1_{key}": Score(f"top1-{which}", top_k(posteriors, wanted, 1), "higher", "reference"),
         f"top5_{key}": Score(f"top5-{which}", top_k(posteriors, wanted, 5), "higher", "reference"),
@@ -146,12 +161,11 @@ def _accuracies(
     }
 
 
-def _distances(
-    drawn: Mapping[str, Tensor], real: Mapping[str, Tensor], network: Extractor, seed: int
-) -> dict[str, Score]:
+def _distances(drawn: Mapping[str, Tensor], real: RealImages, seed: int) -> dict[str, Score]:
     """Means over the targets."""
-    kernels = [kernel_distance(real[name], one, seed=seed).value for name, one in drawn.items()]
-    frechets = [frechet_distance(real[name], one) for name, one in drawn.items()]
+    network = real.network
+    kernels = [kernel_distance(real.real[name], one, seed=seed).value for name, one in drawn.items()]
+    frechets = [frechet_distance(real.real[name], one) for name, one in drawn.items()]
     mean = sum(one.value for one in frechets) / len(frechets)
     reliable = all(one.reliable for one in frechets)
     return {
@@ -160,8 +174,9 @@ def _distances(
     }
 
 
-def _notes(drawn: Mapping[str, Tensor], real: Mapping[str, Tensor], network: Extractor) -> tuple[str, ...]:
-    fewest = min(min(len(one), len(real[name])) for name, one in drawn.items())
+def _notes(drawn: Mapping[str, Tensor], real: RealImages) -> tuple[str, ...]:
+    network = real.network
+    fewest = min(min(len(one), len(real.reference(name))) for name, one in drawn.items())
     if fewest >= 2 * network.dim:
         return ()
     return (
@@ -170,11 +185,9 @@ def _notes(drawn: Mapping[str, Tensor], real: Mapping[str, Tensor], network: Ext
     )
 
 
-def _protocol(
-    made: Mapping[str, Translations], reference: Mapping[str, Tensor], network: Extractor, seed: int
-) -> Protocol:
-    targets = torch.cat([reference[name] for name in sorted(made)])
-    contents = torch.cat([made[name].content for name in sorted(made)])
+def _protocol(made: Mapping[str, Translations], real: RealImages, seed: int) -> Protocol:
+    network = real.network
+    targets = torch.cat([real.reference(name) for name in sorted(made)])
     return Protocol(
         extractor=network.name,
         fingerprint=network.fingerprint,
@@ -185,5 +198,5 @@ def _protocol(
         n_fake=sum(len(one.images) for one in made.values()),
         seed=seed,
         version=__version__,
-        source=images_hash(contents),
+        source=images_hash(torch.cat([made[name].content for name in sorted(made)])),
     )

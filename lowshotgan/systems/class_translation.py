@@ -102,9 +102,10 @@ class ClassTranslator(Translator):
             yield head_start_stage(nets, siblings, training, preview=preview)
         yield self.source_stage(nets, Episodes(data, training.batch_size, **drawing), training, preview)
 
-    def _evaluation(
-        self, reference: Any, content: Tensor | None, **data: Any
+    def evaluation_data(
+        self, reference: Any, content: Tensor | None = None, **data: Any
     ) -> tuple[list[Target], dict[str, Tensor]]:
+        """See ``Translator.evaluation_data``."""
         found = load_classes(reference, resolution=self.config.resolution, **data)
         classes = {name: found.of_class(name) for name in found.classes}
         known = set(self.classes or ())

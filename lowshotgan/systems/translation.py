@@ -19,7 +19,9 @@ from lowshotgan.data.images import from_uint8, image_grid, to_pil, to_uint8
 from lowshotgan.data.listing import IMAGE_ENDINGS
 from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.hub.tensors import state_digest
+from lowshotgan.metrics.extractors import load_extractor
 from lowshotgan.metrics.scores import MetricReport
+from lowshotgan.metrics.translation import RealImages
 from lowshotgan.systems.base import System
 from lowshotgan.systems.class_code import ClassCode
 from lowshotgan.systems.generation import Generation, OutputType
@@ -171,12 +173,13 @@ class Translator(System):
             data: further options of ``load_classes`` or ``load_domains``.
         """
         pool = None if content is None else to_uint8(self._read(content, "crop"))
-        targets, classes = self._evaluation(reference, pool, **data)
-        return evaluate_translator(self, targets, classes, shots=shots, n=n, seed=seed, extractor=extractor)
+        targets, classes = self.evaluation_data(reference, pool, **data)
+        real = RealImages(load_extractor(extractor), classes)
+        return evaluate_translator(self, targets, real, shots=shots, n=n, seed=seed)
 
     @abstractmethod
-    def _evaluation(
-        self, reference: Any, content: Tensor | None, **data: Any
+    def evaluation_data(
+        self, reference: Any, content: Tensor | None = None, **data: Any
     ) -> tuple[list[Target], dict[str, Tensor]]:
         """What ``evaluate`` translates into, and the real images ``(N, 3, H, W)`` uint8 of every class."""
 

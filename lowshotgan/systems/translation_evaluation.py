@@ -11,7 +11,7 @@ from lowshotgan.checks import positive
 from lowshotgan.data.images import from_uint8, to_uint8
 from lowshotgan.errors import ConfigError
 from lowshotgan.metrics.scores import MetricReport
-from lowshotgan.metrics.translation import Translations, measure_translation, pairing
+from lowshotgan.metrics.translation import RealImages, Translations, measure_translation, pairing
 
 if TYPE_CHECKING:
     from lowshotgan.systems.translation import Translator
@@ -35,25 +35,22 @@ class Target:
 def evaluate_translator(
     system: "Translator",
     targets: Sequence[Target],
-    classes: Mapping[str, Tensor],
+    real: RealImages,
     *,
     shots: int = 5,
     n: int = 1000,
-    extractor: str = "auto",
     seed: int = 0,
 ) -> MetricReport:
     """Translate into every target by exemplars of it, and score the translations.
 
-    Of the real images of each class every other one trains the classifiers and lends the exemplars; the rest are the
-    reference.
+    The exemplars are of the half of the real images that trains the classifiers; the others are the reference.
 
     Args:
         system: what translates.
         targets: the classes to translate into.
-        classes: real images ``(N, 3, H, W)`` uint8 by class, the targets among them.
+        real: images of every class, the targets among them.
         shots: exemplars of one translation.
         n: translations over all targets.
-        extractor: network behind the scores.
         seed: of subsets and resamples.
 
     Raises:
@@ -61,20 +58,18 @@ def evaluate_translator(
     """
     positive("shots", shots)
     each = max(2, int(positive("n", n)) // max(len(targets), 1))
-    poor = [name for name, images in classes.items() if len(images) < 2]
-    poor += [one.name for one in targets if len(classes[one.name][::2]) < shots]
+    poor = [name for name, images in real.images.items() if len(images) < 2]
+    poor += [one.name for one in targets if len(real.fitted(one.name)) < shots]
     if poor or not targets:
         raise ConfigError(
             f"too few images of {', '.join(sorted(set(poor))) or 'any class'}: half of them are kept for the comparison, "
             f"the others must be {shots} or more where translations go."
         )
     made = {
-        target.name: _translated(system, target, classes[target.name][::2], number, each, shots)
+        target.name: _translated(system, target, real.fitted(target.name), number, each, shots)
         for number, target in enumerate(targets)
     }
-    fitted = {name: images[::2] for name, images in classes.items()}
-    reference = {name: images[1::2] for name, images in classes.items()}
-    return measure_translation(made, fitted, reference, extractor=extractor, seed=seed)
+    return measure_translation(made, real, seed=seed)
 
 
 def _translated(

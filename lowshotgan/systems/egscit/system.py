@@ -129,9 +129,10 @@ class EGSCIT(Translator):
         )
         return Zoomed(images, least=training.zoom, seed=f"{seed} {domain} {rank}")
 
-    def _evaluation(
-        self, reference: Any, content: Tensor | None, **data: Any
+    def evaluation_data(
+        self, reference: Any, content: Tensor | None = None, **data: Any
     ) -> tuple[list[Target], dict[str, Tensor]]:
+        """See ``Translator.evaluation_data``."""
         found = self.read_data(reference, **data)
         images = {domain: found.images[domain].uint8() for domain in DOMAINS}
         targets = [
