@@ -13,6 +13,7 @@ the model does not know. Each writes a JSON file and a picture whose images are 
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from lowshotgan.data.classes import load_classes
 from lowshotgan.data.images import from_uint8, image_grid, to_uint8
 from lowshotgan.metrics.extractors import load_extractor
 from lowshotgan.metrics.translation import RealImages, Translations, layout_distance, measure_translation, pairing
-from lowshotgan.systems.translation_evaluation import evaluate_translator
+from lowshotgan.systems.translation_evaluation import Target, evaluate_translator
 
 SHOTS = (1, 5, 10, 20)
 SHOWN = 8
@@ -96,18 +97,18 @@ def digits(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str, 
     return found, torch.cat([one[shown] for one in (content, exemplars, made["full"], truth)])
 
 
-def classes(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str, Any], Tensor]:
+def classes(
+    model: Any, real: RealImages, *, count: int, seed: int, shots: Sequence[int] = SHOTS
+) -> tuple[dict[str, Any], Tensor]:
     """Figures of a model on class folders by the number of exemplars, beside copies of the content, and a picture."""
-    folders = load_classes(data, resolution=model.config.resolution)
-    without = [name for name in folders.classes if name not in (model.classes or ())]
+    without = [name for name in real.images if name not in (model.classes or ())]
+    pool = torch.cat([one for name, one in real.images.items() if name not in without])
     found: dict[str, Any] = {"unseen": without}
-    targets, images = model.evaluation_data(folders)
-    real = RealImages(load_extractor("auto"), images)
-    for k in SHOTS:
+    targets = [Target(name, pool) for name in without]
+    for k in shots:
         report = evaluate_translator(model, targets, real, shots=k, n=count, seed=seed)
         found[f"K={k}"] = {key: score.value for key, score in report.scores.items()}
         found["protocol"] = report.protocol.id
-    pool = torch.cat([one for name, one in images.items() if name not in without])
     found |= _controls(model, real, pool, without, count // len(without), seed)
     own = from_uint8(pool[:: max(1, len(pool) // 200)])
     found["reconstruction"] = float((model.translate(own, own[:, None]).tensor - own).abs().mean())
@@ -115,7 +116,7 @@ def classes(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str,
     content = from_uint8(pool[picked])
     rows = [torch.cat([torch.ones_like(content[:1]), content])]
     for name in without:
-        exemplars = from_uint8(images[name][::2][:5])
+        exemplars = from_uint8(real.fitted(name)[:5])
         rows.append(torch.cat([exemplars[:1], model.translate(content, exemplars).tensor]))
     return found, torch.cat(rows)
 
@@ -154,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", help="weights or run folder")
     parser.add_argument("--data", type=Path, help="folder of MNIST's idx files, or class folders")
     parser.add_argument(
-        "--count", type=int, default=0, help="contents (petals: 100, digits: 60 of each, classes: 1000)"
+        "--count", type=int, default=0, help="contents (petals: 100, digits: 60 of each, classes: 1500)"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True)
@@ -183,14 +184,17 @@ def run(task: str, model: Any, wish: argparse.Namespace) -> tuple[dict[str, Any]
     if task == "digits":
         return digits(model, wish.data, count=wish.count or 60, seed=wish.seed)
 
-    def measured(one: Any) -> tuple[dict[str, Any], Tensor]:
-        if task == "petals":
-            return petals(one, classes=15, contents=wish.count or 100, seed=wish.seed)
-        return classes(one, wish.data, count=wish.count or 1000, seed=wish.seed)
-
     torch.manual_seed(wish.seed)
-    before, _ = measured(untrained(model))
-    after, picture = measured(model)
+    fresh = untrained(model)
+    if task == "petals":
+        options = {"classes": 15, "contents": wish.count or 100, "seed": wish.seed}
+        (before, _), (after, picture) = petals(fresh, **options), petals(model, **options)
+    else:
+        folders = load_classes(wish.data, resolution=model.config.resolution)
+        real = RealImages(load_extractor("auto"), {name: folders.of_class(name) for name in folders.classes})
+        count = wish.count or 1500
+        before, _ = classes(fresh, real, count=count, seed=wish.seed, shots=(5,))
+        after, picture = classes(model, real, count=count, seed=wish.seed)
     return {"untrained": before, "trained": after}, picture
 
 

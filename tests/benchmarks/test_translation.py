@@ -12,6 +12,9 @@ from _petals import blobs, ideal, judge, palettes, photographed, training_images
 from _translation_page import page
 
 from lowshotgan.api import create_model
+from lowshotgan.data.classes import load_classes
+from lowshotgan.metrics.extractors import load_extractor
+from lowshotgan.metrics.translation import RealImages
 from lowshotgan.systems.registry import ARCHS
 
 TINY = {
@@ -57,7 +60,9 @@ def test_figures_of_petals(toy):
 def test_figures_of_class_folders_and_the_page_of_both(toy, tmp_path):
     data = training_images(4, side=16, seed=0, per_class=44)
     toy.details["classes"] = ["000", "001"]
-    found, picture = translation.classes(toy, data, count=8, seed=0)
+    folders = load_classes(data, resolution=16)
+    real = RealImages(load_extractor("rand-vgg11-s0"), {name: folders.of_class(name) for name in folders.classes})
+    found, picture = translation.classes(toy, real, count=8, seed=0)
     assert found["unseen"] == ["002", "003"] and picture.shape == (9 * 3, 3, 16, 16)
     assert found["copy"]["content"] < 1e-4 < found["layout"]["own"] and found["layout"]["shuffled"] > 0
     about = {"model": "toy", "training": None, "seed": 0, "machine": machine_facts()}
