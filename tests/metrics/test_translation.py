@@ -8,6 +8,7 @@ import torch
 from lowshotgan.errors import ConfigError
 from lowshotgan.metrics.classifier import inception_like_score, top_k, train_classifier
 from lowshotgan.metrics.extractors import load_extractor
+from lowshotgan.metrics.scores import compare_reports
 from lowshotgan.metrics.translation import RealImages, Translations, layout_distance, measure_translation, pairing
 
 
@@ -41,6 +42,13 @@ def test_right_classes_score_higher_than_wrong_ones(scenes):
     assert not right["frechet"].reliable and "too high with 6" in right.warnings[0]
     with pytest.raises(ConfigError, match="no real images of pink"):
         measured(scenes, {"pink": flat(2, (200, 100, 100), 0)})
+
+
+def test_reports_stand_side_by_side(scenes):
+    reports = {name: measured(scenes, {name: flat(6, COLOURS[name], 4)}) for name in ("green", "red")}
+    lines = compare_reports(reports).splitlines()
+    assert len(lines) == 4 and "top1-all-rand-vgg11-s0" in lines[0] and "[" in lines[2]
+    assert len({line.count("|") for line in lines}) == 1 and lines[3].startswith("| red | 1 |")
 
 
 def test_the_layout_of_a_picture_is_its_own():
