@@ -3,16 +3,20 @@
     python benchmarks/translation.py petals --model funit_32.petals_v1 --output docs/benchmarks
     python benchmarks/translation.py digits --model egscit_28.mnist_v1 --data MNIST --output docs/benchmarks
     python benchmarks/translation.py classes --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
+    python benchmarks/translation.py fitting --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
     python benchmarks/translation.py page --output docs/benchmarks
 
 Time: a few minutes of one CPU core each. ``petals`` draws blobs in 15 pairs of colours no model was trained on (see
 ``_petals.py``), ``digits`` paints digits (see ``_digits.py``), ``classes`` translates into the class folders of DATA that
-the model does not know. Each writes a JSON file and a picture whose images are chosen by ``--seed``; ``page`` makes
-``translation.md`` of them, beside the targets. "untrained" is the same network with random weights.
+the model does not know, ``fitting`` moves the codes of four of these to K images (``finetune`` with steps). Each writes a
+JSON file and a picture whose images are chosen by ``--seed``; ``page`` makes ``translation.md`` of them, beside the
+targets. "untrained" is the same network with random weights.
 """
 
 import argparse
+import itertools
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,8 +31,9 @@ from torch import Tensor
 
 import lowshotgan as lsg
 from lowshotgan.data.classes import load_classes
-from lowshotgan.data.images import from_uint8, image_grid, to_uint8
+from lowshotgan.data.images import from_uint8, image_grid, to_pil, to_uint8
 from lowshotgan.metrics.extractors import load_extractor
+from lowshotgan.metrics.kernel import kernel_distance
 from lowshotgan.metrics.translation import RealImages, Translations, layout_distance, measure_translation, pairing
 from lowshotgan.systems.translation_evaluation import Target, evaluate_translator
 
@@ -121,6 +126,44 @@ def classes(
     return found, torch.cat(rows)
 
 
+def fitting(model: Any, data: Path, *, count: int, seed: int, steps: int = 60) -> dict[str, Any]:
+    """What moving a class's code to its K images does to other images of the class, and to translations into it.
+
+    Held-out images of the class, redrawn by its code, should be themselves (mean absolute difference, in [0, 2]); the
+    kernel distance is that of ``count`` translations from these images.
+    """
+    folders = load_classes(data, resolution=model.config.resolution)
+    unseen = [name for name in folders.classes if name not in (model.classes or ())]
+    chosen = torch.randperm(len(unseen), generator=torch.Generator().manual_seed(seed))[:4].tolist()
+    pool = torch.cat([folders.of_class(name)[::25] for name in folders.classes if name in (model.classes or ())])
+    network, found = load_extractor("auto"), dict[str, Any]()
+    for k, name in itertools.product((1, 5), (unseen[index] for index in chosen)):
+        images = folders.of_class(name)
+        shots, held = images[::2][:k], images[1::2]
+        rows, _ = pairing(count, 0, len(pool), k, k)
+        with tempfile.TemporaryDirectory() as place:
+            fitted = lsg.finetune(
+                model,
+                to_pil(from_uint8(shots)),
+                output_dir=place,
+                steps=steps,
+                seed=seed,
+                progress=False,
+                precision="fp32",
+            ).model
+        codes = {"encoded": model.encode_exemplars(from_uint8(shots)), "fitted": fitted.class_code}
+        for way, system in (("encoded", model), ("fitted", fitted)):
+            content = from_uint8(torch.cat([shots, held, pool[rows]]))
+            parts = system.translate(content, codes[way]).tensor.split([k, len(held), count])
+            values = {
+                "shots": float((parts[0] - from_uint8(shots)).abs().mean()),
+                "held_out": float((parts[1] - from_uint8(held)).abs().mean()),
+                "kernel": kernel_distance(network(held), network(to_uint8(parts[2])), seed=seed).value,
+            }
+            found.setdefault(f"K={k}", {}).setdefault(name, {})[way] = values
+    return {"steps": steps, "kinds": found}
+
+
 def _controls(model: Any, real: RealImages, pool: Tensor, targets: list[str], each: int, seed: int) -> dict[str, Any]:
     """Copies of the content scored as translations; layouts of shuffled contents; class swap over resampling."""
     copies, own, other, swaps, repeats = {}, [], [], [], []
@@ -151,7 +194,7 @@ def _controls(model: Any, real: RealImages, pool: Tensor, targets: list[str], ea
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["petals", "digits", "classes", "page"])
+    parser.add_argument("task", choices=["petals", "digits", "classes", "fitting", "page"])
     parser.add_argument("--model", help="weights or run folder")
     parser.add_argument("--data", type=Path, help="folder of MNIST's idx files, or class folders")
     parser.add_argument(
@@ -166,7 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     model = lsg.load(wish.model)
     found, picture = run(wish.task, model, wish)
-    columns = {"petals": SHOWN, "digits": 2 * SHOWN, "classes": SHOWN + 1}[wish.task]
+    columns = {"fitting": 1, "petals": SHOWN, "digits": 2 * SHOWN, "classes": SHOWN + 1}[wish.task]
     name = f"translation_{wish.task}"
     about = {
         "model": wish.model,
@@ -175,7 +218,8 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": machine_facts(),
     }
     (wish.output / f"{name}.json").write_text(json.dumps({**about, **found}, indent=1) + "\n", encoding="utf-8")
-    image_grid(picture, columns).save(wish.output / f"{name}.png", optimize=True)
+    if len(picture):
+        image_grid(picture, columns).save(wish.output / f"{name}.png", optimize=True)
     print(json.dumps(found, indent=1))
 
 
@@ -183,7 +227,8 @@ def run(task: str, model: Any, wish: argparse.Namespace) -> tuple[dict[str, Any]
     """The figures of a task and the images of its picture."""
     if task == "digits":
         return digits(model, wish.data, count=wish.count or 60, seed=wish.seed)
-
+    if task == "fitting":
+        return fitting(model, wish.data, count=wish.count or 40, seed=wish.seed), torch.empty(0)
     torch.manual_seed(wish.seed)
     fresh = untrained(model)
     if task == "petals":
