@@ -103,9 +103,10 @@ def digits(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str, 
 
 
 def classes(
-    model: Any, real: RealImages, *, count: int, seed: int, shots: Sequence[int] = SHOTS
+    model: Any, real: RealImages, *, count: int, seed: int, shots: Sequence[int] = SHOTS, controls: bool = True
 ) -> tuple[dict[str, Any], Tensor]:
-    """Figures of a model on class folders by the number of exemplars, beside copies of the content, and a picture."""
+    """Figures of a model on class folders by the number of exemplars, and a picture; with ``controls`` also those of copied
+    contents, of other contents and of other exemplars."""
     without = [name for name in real.images if name not in (model.classes or ())]
     pool = torch.cat([one for name, one in real.images.items() if name not in without])
     found: dict[str, Any] = {"unseen": without}
@@ -114,7 +115,8 @@ def classes(
         report = evaluate_translator(model, targets, real, shots=k, n=count, seed=seed)
         found[f"K={k}"] = {key: score.value for key, score in report.scores.items()}
         found["protocol"] = report.protocol.id
-    found |= _controls(model, real, pool, without, count // len(without), seed)
+    if controls:
+        found |= _controls(model, real, pool, without, count // len(without), seed)
     own = from_uint8(pool[:: max(1, len(pool) // 200)])
     found["reconstruction"] = float((model.translate(own, own[:, None]).tensor - own).abs().mean())
     picked = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:SHOWN]
@@ -238,7 +240,7 @@ def run(task: str, model: Any, wish: argparse.Namespace) -> tuple[dict[str, Any]
         folders = load_classes(wish.data, resolution=model.config.resolution)
         real = RealImages(load_extractor("auto"), {name: folders.of_class(name) for name in folders.classes})
         count = wish.count or 1500
-        before, _ = classes(fresh, real, count=count, seed=wish.seed, shots=(5,))
+        before, _ = classes(fresh, real, count=count, seed=wish.seed, shots=(5,), controls=False)
         after, picture = classes(model, real, count=count, seed=wish.seed)
     return {"untrained": before, "trained": after}, picture
 
