@@ -202,6 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--count", type=int, default=0, help="contents (petals: 100, digits: 60 of each, classes: 1500)"
     )
+    parser.add_argument("--per-class", type=int, default=100, help="real images of a class, for classes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True)
     wish = parser.parse_args(arguments)
@@ -238,7 +239,9 @@ def run(task: str, model: Any, wish: argparse.Namespace) -> tuple[dict[str, Any]
         (before, _), (after, picture) = petals(fresh, **options), petals(model, **options)
     else:
         folders = load_classes(wish.data, resolution=model.config.resolution)
-        real = RealImages(load_extractor("auto"), {name: folders.of_class(name) for name in folders.classes})
+        real = RealImages(
+            load_extractor("auto"), {name: folders.of_class(name)[: wish.per_class] for name in folders.classes}
+        )
         count = wish.count or 1500
         before, _ = classes(fresh, real, count=count, seed=wish.seed, shots=(5,), controls=False)
         after, picture = classes(model, real, count=count, seed=wish.seed)
