@@ -1,7 +1,7 @@
 """How well do the translators do what they are for? Tasks whose right answer is known, and one of photographs.
 
     python benchmarks/translation.py petals --model funit_32.petals_v1 --output docs/benchmarks
-    python benchmarks/translation.py digits --model egscit_28.mnist_v1 --data MNIST --output docs/benchmarks
+    python benchmarks/translation.py digits --model runs/digits --data MNIST --output docs/benchmarks
     python benchmarks/translation.py classes --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
     python benchmarks/translation.py fitting --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
     python benchmarks/translation.py page --output docs/benchmarks
