@@ -363,9 +363,13 @@ def evaluate(
     seed: int = 0,
     resolution: int | None = None,
     base: Any = None,
+    shots: int | None = None,
+    content: Any = None,
     **data: Any,
 ) -> MetricReport:
     """Score a model's samples, or a folder of generated images, against reference images.
+
+    Translators are scored by their translations into the classes of the reference (see ``Translator.evaluate``).
 
     Args:
         model_or_images: a system, anything ``load`` takes, or images.
@@ -379,6 +383,8 @@ def evaluate(
         seed: of subsets and resamples.
         resolution: side to which images are brought; the model's, or 64 for images.
         base: the unadapted model, for consistency.
+        shots: exemplars of one translation, for translators; 5 by default.
+        content: images to translate, for translators; the reference's own by default.
         data: further options of ``load_images`` for the reference (``fit``, ``include`` ...).
 
     Returns:
@@ -389,6 +395,12 @@ def evaluate(
         ImageInputError: for unreadable images.
     """
     model = _as_model(model_or_images)
+    translating = {key: value for key, value in (("shots", shots), ("content", content)) if value is not None}
+    if model is not None and model.own_evaluation:
+        _refuse(model.system, train=train, metrics=metrics, base=base, seeds=seeds, resolution=resolution)
+        report: MetricReport = model.evaluate(reference, n=n, seed=seed, extractor=extractor, **translating, **data)
+        return report
+    _refuse("no translator", **translating)
     side = resolution or (model.config.resolution if model is not None else 64)
     used = parse_seeds(seeds, None if seeds is not None else n)
     options = {"truncation": truncation} if truncation != 1.0 else {}
@@ -438,6 +450,13 @@ def convert_checkpoint(
     model = convert_file(source, format=format, discriminator=discriminator, which=which, resolution=resolution)
     model.save_pretrained(output_dir)
     return model
+
+
+def _refuse(what: str, **options: Any) -> None:
+    """Complain about options of ``evaluate`` that say nothing about this kind of model."""
+    given = sorted(name for name, value in options.items() if value is not None)
+    if given:
+        raise ConfigError(f"evaluate takes no {', '.join(given)} here: the model is {what}; leave it out.")
 
 
 def _settings(seed: int, precision: str, resume: str, budget: str | float | None, accumulate: int) -> LoopSettings:

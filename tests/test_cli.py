@@ -154,7 +154,7 @@ def test_version_and_module_entry(capsys):
 def test_the_commands_are_those_of_the_documentation():
     expected = (
         "list info inspect finetune train generate interpolate project translate recolor transfer evaluate doctor "
-        "download"
+        "download convert"
     )
     assert list(COMMANDS) == expected.split()
 

@@ -10,6 +10,7 @@ import click
 from lowshotgan import __version__
 from lowshotgan.cli.adapt import finetune, train
 from lowshotgan.cli.catalogue import doctor, download, info, list_
+from lowshotgan.cli.convert import convert
 from lowshotgan.cli.judge import evaluate, inspect
 from lowshotgan.cli.pictures import generate, interpolate, project
 from lowshotgan.cli.recolour import recolor
@@ -34,6 +35,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "doctor": doctor,
     "download": download,
+    "convert": convert,
 }
 
 

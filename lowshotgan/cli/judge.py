@@ -30,6 +30,7 @@ def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool)
     epilog=examples(
         "evaluate runs/mine held_out/ --train examples/ten-shots",
         "evaluate samples/ held_out/ --metric kernel --json",
+        "evaluate runs/fruits fruits/ --shots 5",
     ),
 )
 @click.argument("target")
@@ -46,10 +47,16 @@ def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool)
 @click.option("--truncation", type=click.FloatRange(0, 2), help="Of the images drawn from a model.")
 @click.option("--base", help="The model before fine-tuning, to measure what was kept of it.")
 @click.option("--resolution", type=click.IntRange(4), help="Side of the compared images; by default the model's.")
+@click.option("--shots", type=click.IntRange(1), help="Exemplars of one translation, for translators.")
+@click.option("--content", type=click.Path(exists=True), help="Images to translate; the reference's own by default.")
 @click.option("--seed", type=click.IntRange(0), help="Of subsets and resamples.")
 @json_option
 def evaluate(target: str, reference: str, metrics: tuple[str, ...], as_json: bool, **settings: Any) -> None:
-    """Compare TARGET (a run, a model or a folder of generated images) with the REFERENCE images."""
+    """Compare TARGET (a run, a model or a folder of generated images) with the REFERENCE images.
+
+    A translator is judged by its translations into the class folders of REFERENCE, first of all those it was not
+    trained on.
+    """
     from lowshotgan import api
 
     with quiet_stdout(as_json):

@@ -13,6 +13,35 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.types import Batches
 
 
+class Share:
+    """Which positions of an endless global order are this process's: every ``world_size``-th of each batch.
+
+    Args:
+        batch_size: positions per step over all processes.
+        rank: index of this process.
+        world_size: number of processes; ``batch_size`` must be a multiple.
+    """
+
+    def __init__(self, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self.batch_size = int(positive("batch_size", batch_size))
+        if self.batch_size % world_size:
+            raise ConfigError(f"batch_size={batch_size} cannot be shared by {world_size} processes; use a multiple.")
+        self.rank, self.world_size = rank, world_size
+        self.position = 0
+
+    def take(self) -> range:
+        """This process's positions of the next batch."""
+        start = self.position
+        self.position += self.batch_size
+        return range(start, self.position)[self.rank :: self.world_size]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.position = int(state["position"])
+
+
 class ImageBatches:
     """Shuffled batches ``(B, 3, R, R)`` in [-1, 1] without end; every image is seen once per pass.
 
@@ -41,24 +70,17 @@ class ImageBatches:
         device: torch.device | str = "cpu",
     ) -> None:
         self.images = images
-        self.batch_size = int(positive("batch_size", batch_size))
-        if self.batch_size % world_size:
-            raise ConfigError(f"batch_size={batch_size} cannot be shared by {world_size} processes; use a multiple.")
+        self.share = Share(batch_size, rank, world_size)
         self.flip = flip
         self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
         self.device = torch.device(device)
-        self.position = 0
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
 
     def __iter__(self) -> "ImageBatches":
         return self
 
     def __next__(self) -> Tensor:
-        positions = range(self.position, self.position + self.batch_size)
-        self.position += self.batch_size
-        mine = [self._entry(position) for position in positions[self.rank :: self.world_size]]
+        mine = [self._entry(position) for position in self.share.take()]
         batch = from_uint8(self.images.uint8([index for index, _ in mine]))
         mirrored = torch.tensor([flipped for _, flipped in mine])
         batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
@@ -80,10 +102,10 @@ class ImageBatches:
         return index, bool(mirrored) and self.flip
 
     def state_dict(self) -> dict[str, Any]:
-        return {"position": self.position}
+        return self.share.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.position = int(state["position"])
+        self.share.load_state_dict(state)
 
 
 class Together:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,7 @@ def load_images(
     fit: str = "crop",
     background: tuple[int, int, int] = (255, 255, 255),
     enlarge: bool = True,
+    width: int | None = None,
     k: int | None = None,
     seed: int = 0,
     memory_limit: int = MEMORY_LIMIT,
@@ -39,7 +41,7 @@ def load_images(
     Args:
         images: anything ``open_source`` opens, or an ``ImageSet``, prepared again if need be.
         resolution: side of the prepared images in pixels.
-        fit: as in ``Preprocess``; so are ``background`` and ``enlarge``.
+        fit: as in ``Preprocess``; so are ``background``, ``enlarge`` and ``width``.
         k: number of images to draw at random; all if left out.
         seed: of that draw; for one seed, the draw with k contains every draw with a smaller k.
         memory_limit: prepared images above this many bytes in all are read again whenever they are needed.
@@ -50,7 +52,7 @@ def load_images(
             (told in one message, which names up to five).
         ConfigError: for an unusable option.
     """
-    preprocess = Preprocess(resolution, fit=fit, background=background, enlarge=enlarge)
+    preprocess = Preprocess(resolution, fit=fit, background=background, enlarge=enlarge, width=width)
     if isinstance(images, ImageSet):
         if images.preprocess == preprocess and k is None and not source_options:
             return images
@@ -100,7 +102,7 @@ class ImageSet:
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         self.source, self.preprocess = source, preprocess
-        self.in_memory = len(source) * 3 * preprocess.resolution**2 <= memory_limit
+        self.in_memory = len(source) * 3 * math.prod(preprocess.shape) <= memory_limit
         step = 1 if self.in_memory else max(1, len(source) // LOOKED_AT)
         looked_at = range(0, len(source), step)
         facts, pixels, failures = read_all(source, preprocess, looked_at)

@@ -97,7 +97,7 @@ def inspect_images(
     """
     preprocess = Preprocess(resolution or 64, fit=fit, background=background, enlarge=enlarge)
     source = open_source(images, **source_options)
-    compared = replace(preprocess, resolution=min(preprocess.resolution, 64))
+    compared = replace(preprocess, resolution=min(preprocess.resolution, 64), width=None)
     facts, pixels, failures = read_all(source, compared)
     return make_report(source, preprocess, facts, pixels, failures)
 

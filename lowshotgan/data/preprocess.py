@@ -1,6 +1,6 @@
-"""From a PIL image of any mode and size to a square RGB tensor: composite, crop or pad, resize with Lanczos.
+"""From a PIL image of any mode and size to an RGB tensor: composite, crop or pad, resize with Lanczos.
 
-any mode -> RGB (alpha placed on a background) -> square box -> (3, R, R) uint8
+any mode -> RGB (alpha placed on a background) -> square box, or one of another shape -> (3, R, R) uint8
 """
 
 from dataclasses import asdict, dataclass
@@ -40,19 +40,28 @@ class Preprocess:
         fit: ``"crop"`` keeps the largest centred square; ``"pad"`` keeps all, filled up with ``background``.
         background: RGB colour, 0 to 255, behind transparency and around padded images.
         enlarge: whether an image smaller than R is scaled up; if not, it is centred on ``background``.
+        width: of the result in pixels where it is not square; R is its height then.
     """
 
     resolution: int
     fit: str = "crop"
     background: tuple[int, int, int] = (255, 255, 255)
     enlarge: bool = True
+    width: int | None = None
 
     def __post_init__(self) -> None:
-        size = self.resolution
-        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_RESOLUTION:
-            raise ConfigError(f"resolution must be a whole number from 1 to {LARGEST_RESOLUTION}, got {size!r}.")
+        for name, size in (("resolution", self.resolution), ("width", self.width)):
+            if name == "width" and size is None:
+                continue
+            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_RESOLUTION:
+                raise ConfigError(f"{name} must be a whole number from 1 to {LARGEST_RESOLUTION}, got {size!r}.")
         one_of("fit", self.fit, FITS)
         object.__setattr__(self, "background", _as_colour(self.background))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Width and height of the result in pixels."""
+        return self.width or self.resolution, self.resolution
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Prepare one image; the first frame counts and EXIF rotation is applied.
@@ -63,21 +72,23 @@ class Preprocess:
         Raises:
             ImageInputError: for an image without pixels or with NaN or infinite values.
         """
-        square = self.to_square(to_rgb(upright(image)[0], background=self.background))
-        return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+        fitted = self.fitted(to_rgb(upright(image)[0], background=self.background))
+        return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
 
-    def to_square(self, image: Image.Image) -> Image.Image:
-        """Crop or pad an RGB image to a square of ``resolution`` pixels, resized with antialiased Lanczos."""
+    def fitted(self, image: Image.Image) -> Image.Image:
+        """Crop or pad an RGB image to the shape of the result, resized with antialiased Lanczos."""
         left, top, right, bottom = self.box(image.size)
-        scale = self.resolution / (min if self.fit == "crop" else max)(image.size)
+        scales = [ours / theirs for ours, theirs in zip(self.shape, image.size, strict=True)]
+        scale = (max if self.fit == "crop" else min)(scales)
         scale = scale if self.enlarge else min(scale, 1.0)
-        width, height = (min(self.resolution, max(1, round(side * scale))) for side in (right - left, bottom - top))
+        kept = (right - left, bottom - top)
+        width, height = (min(most, max(1, round(side * scale))) for side, most in zip(kept, self.shape, strict=True))
         if (width, height) != image.size:
             image = image.resize((width, height), Image.Resampling.LANCZOS, box=(left, top, right, bottom))
-        if image.size == (self.resolution, self.resolution):
+        if image.size == self.shape:
             return image
-        canvas = Image.new("RGB", (self.resolution, self.resolution), self.background)
-        canvas.paste(image, ((self.resolution - width) // 2, (self.resolution - height) // 2))
+        canvas = Image.new("RGB", self.shape, self.background)
+        canvas.paste(image, ((self.shape[0] - width) // 2, (self.shape[1] - height) // 2))
         return canvas
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -85,13 +96,15 @@ class Preprocess:
         width, height = size
         if self.fit == "pad":
             return 0, 0, width, height
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        return left, top, left + side, top + side
+        across, down = self.shape
+        kept_width, kept_height = min(width, height * across // down), min(height, width * down // across)
+        left, top = (width - kept_width) // 2, (height - kept_height) // 2
+        return left, top, left + kept_width, top + kept_height
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for a configuration file; ``Preprocess(**values)`` gives the same object back."""
-        return asdict(self) | {"background": list(self.background)}
+        values = asdict(self) | {"background": list(self.background)}
+        return {key: value for key, value in values.items() if value is not None}
 
 
 def upright(image: Image.Image) -> tuple[Image.Image, bool]:

@@ -46,7 +46,7 @@ def read_all(
         message) of the others.
     """
     chosen = list(range(len(source)) if indices is None else indices)
-    pixels = torch.empty(len(chosen), 3, preprocess.resolution, preprocess.resolution, dtype=torch.uint8)
+    pixels = torch.empty(len(chosen), 3, *preprocess.shape[::-1], dtype=torch.uint8)
 
     def read(row: int) -> Facts | tuple[str, str]:
         name = source.name(chosen[row])

@@ -9,6 +9,12 @@ from lowshotgan.hub.manifest import WeightsEntry
 TASK = "unconditional-image-generation"
 
 
+SAMPLE = """
+model.generate(16, truncation=0.8).grid().save("samples.png")
+run = lsg.finetune(model, "my_ten_photos/", output_dir="runs/mine")
+"""
+
+
 @dataclass(frozen=True)
 class Card:
     """What a card says.
@@ -29,6 +35,7 @@ class Card:
         metrics: each with ``name``, ``value`` and perhaps ``std``, ``n``, ``reference``, ``protocol``.
         recipe: the file or recipe that trained it.
         preview: file name of a picture beside the card.
+        use: lines of Python that use ``model``; those of a model that samples unless given.
         notes: further text in Markdown: limits, uncurated samples.
     """
 
@@ -47,10 +54,11 @@ class Card:
     metrics: Sequence[Mapping[str, Any]] = ()
     recipe: str | None = None
     preview: str | None = None
+    use: str | None = None
     notes: str = ""
 
 
-def card_of_entry(entry: WeightsEntry, *, preview: str | None = None, notes: str = "") -> Card:
+def card_of_entry(entry: WeightsEntry, *, preview: str | None = None, notes: str = "", use: str | None = None) -> Card:
     """The card of published weights."""
     return Card(
         name=entry.name,
@@ -67,6 +75,7 @@ def card_of_entry(entry: WeightsEntry, *, preview: str | None = None, notes: str
         recipe=entry.recipe,
         preview=preview,
         notes=notes,
+        use=use,
     )
 
 
@@ -139,12 +148,7 @@ def _use(card: Card) -> str:
             f"apply it. It is tied to the base by a SHA-256 digest and refuses any other."
         )
     call = f'create_model("{card.load}", pretrained=True)' if card.published else f'load("{card.load}")'
-    return (
-        "## Use\n\n```python\nimport lowshotgan as lsg\n\n"
-        f"model = lsg.{call}\n"
-        'model.generate(16, truncation=0.8).grid().save("samples.png")\n'
-        'run = lsg.finetune(model, "my_ten_photos/", output_dir="runs/mine")\n```'
-    )
+    return f"## Use\n\n```python\nimport lowshotgan as lsg\n\nmodel = lsg.{call}\n{(card.use or SAMPLE).strip()}\n```"
 
 
 def _data(card: Card) -> str:

@@ -139,6 +139,20 @@ class MetricReport:
             raise ConfigError(f"this is no metric report ({error!r}); write one with to_json().") from error
 
 
+def compare_reports(reports: Mapping[str, MetricReport]) -> str:
+    """A Markdown table with a row for each report and a column for each score any of them has; unreliable ones in brackets.
+
+    Args:
+        reports: by the name of their row.
+    """
+    names = list(dict.fromkeys(score.name for report in reports.values() for score in report.scores.values()))
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for row, report in reports.items():
+        values = {score.name: _columns(score)[0] for score in report.scores.values()}
+        lines.append(f"| {row} | " + " | ".join(values.get(name, "") for name in names) + " |")
+    return "\n".join(lines)
+
+
 def _columns(score: Score) -> tuple[str, str, str]:
     value = "n/a" if math.isnan(score.value) else f"{score.value:.4g}"
     if not score.reliable and value != "n/a":

@@ -18,7 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lowshotgan.nets.translation import SLOPE, ContentEncoder, PatchTrunk, StyleEncoder, adain, conv
+from lowshotgan.nets.translation import (
+    SLOPE,
+    ClassDiscriminator,
+    ContentEncoder,
+    PatchTrunk,
+    StyleEncoder,
+    adain,
+    conv,
+    doubled_conv,
+)
 
 
 class Generator(nn.Module):
@@ -123,16 +132,21 @@ class Decoder(nn.Module):
 
 
 class AdaptiveConv(nn.Module):
-    """ReLU(IN(conv(x)) * (1 + scale) + shift); its own linear layer gives scales, then shifts."""
+    """ReLU(IN(conv(x)) * (1 + scale) + shift); its own linear layer gives scales, then shifts.
 
-    def __init__(self, before: int, after: int, kernel: int, style_dim: int) -> None:
+    With ``doubles`` the convolution, which is then 5 x 5, sees every pixel of x repeated 2 x 2.
+    """
+
+    def __init__(self, before: int, after: int, kernel: int, style_dim: int, *, doubles: bool = False) -> None:
         super().__init__()
+        self.doubles = doubles
         self.conv = conv(before, after, kernel)
         self.affine = nn.Linear(style_dim, 2 * after)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.affine(style).chunk(2, dim=1)
-        return F.relu(adain(self.conv(x), 1 + scale, shift))
+        convolved = doubled_conv(x, self.conv) if self.doubles else self.conv(x)
+        return F.relu(adain(convolved, 1 + scale, shift))
 
 
 class AdaptiveResBlock(nn.Module):
@@ -158,15 +172,15 @@ class UpBlock(nn.Module):
     def __init__(self, before: int, after: int, style_dim: int) -> None:
         super().__init__()
         self.conv0 = AdaptiveConv(before, after, 5, style_dim)
-        self.conv1 = AdaptiveConv(after, after, 5, style_dim)
+        self.conv1 = AdaptiveConv(after, after, 5, style_dim, doubles=True)
         self.shortcut = AdaptiveConv(before, after, 1, style_dim)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        main: Tensor = self.conv1(_doubled(self.conv0(x, style)), style)
+        main: Tensor = self.conv1(self.conv0(x, style), style)
         return main + _doubled(self.shortcut(x, style))
 
 
-class Discriminator(nn.Module):
+class Discriminator(ClassDiscriminator):
     """Patch discriminator with projected classes (Miyato and Koyama 2018), its convolutions spectrally normalised.
 
     Args:
@@ -186,25 +200,12 @@ class Discriminator(nn.Module):
             if isinstance(module, nn.Conv2d):
                 spectral_norm(module)
 
-    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge each image as one of its class.
-
-        Args:
-            images: ``(B, 3, H, W)``.
-            labels: ``(B,)`` int64, from 0 to ``num_classes - 1``.
-
-        Returns:
-            Logits ``(B, h, w)`` of patches, and the features ``(B, C, h, w)`` that are matched.
-        """
-        features: Tensor = self.trunk(images)
-        patches = self.head(F.leaky_relu(features, SLOPE))[:, 0]
-        projected = (self.embedding(labels) * features.mean(dim=(2, 3))).sum(dim=1)
-        return patches + projected[:, None, None], features
-
-    def features(self, images: Tensor) -> Tensor:
-        """The features alone, ``(B, C, h, w)``."""
-        found: Tensor = self.trunk(images)
-        return found
+    def judge(self, raw: Tensor, labels: Tensor) -> Tensor:
+        """Logits ``(B, h, w)``: those of patches, plus how well the mean features agree with the class."""
+        patches = self.head(F.leaky_relu(raw, SLOPE))[:, 0]
+        projected = (self.embedding(labels) * raw.mean(dim=(2, 3))).sum(dim=1)
+        logits: Tensor = patches + projected[:, None, None]
+        return logits
 
 
 def _doubled(x: Tensor) -> Tensor:

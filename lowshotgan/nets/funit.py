@@ -8,7 +8,7 @@ the class enters nowhere else.
 """
 
 import itertools
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,17 @@ from torch import Tensor, nn
 
 from lowshotgan.checks import one_of
 from lowshotgan.errors import ConfigError
-from lowshotgan.nets.translation import SLOPE, ContentEncoder, PatchTrunk, StyleEncoder, adain, conv, kaiming_init
+from lowshotgan.nets.translation import (
+    SLOPE,
+    ClassDiscriminator,
+    ContentEncoder,
+    PatchTrunk,
+    StyleEncoder,
+    adain,
+    conv,
+    doubled_conv,
+    kaiming_init,
+)
 
 Dialect = Literal["official", "clean"]
 
@@ -106,8 +116,7 @@ class Decoder(nn.Module):
         for index, block in enumerate(self.res):
             x = block(x, style[:, 2 * index], style[:, 2 * index + 1])
         for up in self.up:
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = F.relu(F.instance_norm(up(x)))
+            x = F.relu(F.instance_norm(doubled_conv(x, cast(nn.Conv2d, up))))
         image: Tensor = self.to_rgb(x)
         return image.tanh()
 
@@ -125,7 +134,7 @@ class AdaptiveResBlock(nn.Module):
         return x + adain(self.conv2(change), second[:, 1], second[:, 0])
 
 
-class Discriminator(nn.Module):
+class Discriminator(ClassDiscriminator):
     """Patch discriminator with one output per class, of which only the asked class's is computed.
 
     The release activates in place, which has two effects that its weights rely on: an identity shortcut adds the
@@ -161,25 +170,14 @@ class Discriminator(nn.Module):
         self.head = nn.Conv2d(self.trunk.channels, num_classes, 1)
         kaiming_init(self)
 
-    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge each image by its own class's output.
-
-        Args:
-            images: ``(B, 3, H, W)``.
-            labels: ``(B,)`` int64, from 0 to ``num_classes - 1``.
-
-        Returns:
-            Logits ``(B, h, w)`` of patches, and the features ``(B, C, h, w)`` that are matched.
-        """
-        raw = self.trunk(images)
+    def judge(self, raw: Tensor, labels: Tensor) -> Tensor:
+        """Logits ``(B, h, w)`` of each image by its own class's output."""
         active = F.leaky_relu(raw, SLOPE)
         weight = self.head.weight.flatten(1)[labels]  # (B, C)
         assert self.head.bias is not None
         logits = torch.einsum("bchw,bc->bhw", active, weight.to(active.dtype))
-        logits = logits + self.head.bias[labels][:, None, None]
-        return logits, active if self.dialect == "official" else raw
+        return logits + self.head.bias[labels][:, None, None]
 
-    def features(self, images: Tensor) -> Tensor:
-        """The features alone, ``(B, C, h, w)``."""
-        raw: Tensor = self.trunk(images)
+    def matched(self, raw: Tensor) -> Tensor:
+        """The trunk's features, activated in the official dialect."""
         return F.leaky_relu(raw, SLOPE) if self.dialect == "official" else raw

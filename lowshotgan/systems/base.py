@@ -15,6 +15,7 @@ from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatEr
 from lowshotgan.hub.push import push_folder
 from lowshotgan.hub.remote import ModelFiles, resolve_model
 from lowshotgan.hub.store import load_strict, read_config, read_tensors, state_digest, write_model_folder
+from lowshotgan.metrics.scores import MetricReport
 from lowshotgan.systems.generation import Generation
 from lowshotgan.systems.registry import VERBS, system_class
 from lowshotgan.types import PathLike, Stages, TrainingData
@@ -39,6 +40,7 @@ class System(nn.Module):
     Config: ClassVar[type[Any]]
     Training: ClassVar[type[Any] | None] = None
     FineTuning: ClassVar[type[Any] | None] = None
+    own_evaluation: ClassVar[bool] = False
     generator: nn.Module
     discriminator: nn.Module | None
 
@@ -80,6 +82,11 @@ class System(nn.Module):
     def transfer(self, *args: Any, **options: Any) -> Generation:
         """Items of one modality in another; only systems that list the verb ``transfer`` answer it."""
         raise self.unsupported("transfer")
+
+    def evaluate(self, reference: Any, **options: Any) -> MetricReport:
+        """Scores by a protocol of the system's own; only systems with ``own_evaluation`` have one, of others samples are
+        compared with the reference."""
+        raise self.unsupported("evaluate")
 
     def read_data(self, data: Any, **options: Any) -> TrainingData:
         """What ``stages`` takes, from what a user gives; a set of images unless the system says otherwise."""

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from lowshotgan.checks import one_of, positive
 from lowshotgan.data.batches import ImageBatches, Together
-from lowshotgan.data.classes import Episodes, load_classes
+from lowshotgan.data.classes import load_classes
 from lowshotgan.data.dataset import ImageSet
+from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.reconstruction import absolute_difference

@@ -7,15 +7,19 @@ from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lowshotgan.checks import positive
-from lowshotgan.data.classes import ClassSet, Episodes, load_classes
+from lowshotgan.data.classes import ClassSet, load_classes
 from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
+from lowshotgan.nets.translation import ClassDiscriminator
 from lowshotgan.systems.class_finetuning import ClassFineTuning, finetune_stages
+from lowshotgan.systems.class_training import ClassNets, head_start_stage
 from lowshotgan.systems.translation import Translator
+from lowshotgan.systems.translation_evaluation import Target
 from lowshotgan.types import Batches, Stage
 
 PREVIEWED = 6
@@ -32,14 +36,15 @@ class ClassTranslator(Translator):
     FineTuning = ClassFineTuning
     per_class: ClassVar[str]
     margin: ClassVar[float] = 140 / 128
+    discriminator: ClassDiscriminator | None
 
     @abstractmethod
-    def make_discriminator(self) -> nn.Module:
+    def make_discriminator(self) -> ClassDiscriminator:
         """An untrained discriminator for ``config.num_classes``."""
 
     @abstractmethod
-    def source_stage(self, live: Any, batches: Batches, training: Any, preview: Callable[[], Tensor]) -> Stage:
-        """The stage that trains ``live`` and the discriminator; ``self.generator`` becomes the average."""
+    def source_stage(self, nets: ClassNets, batches: Batches, training: Any, preview: Callable[[], Tensor]) -> Stage:
+        """The stage that trains generator and discriminator (see ``class_training.source_stage``)."""
 
     @property
     def size_multiple(self) -> int:  # type: ignore[override]
@@ -69,7 +74,7 @@ class ClassTranslator(Translator):
     def stages(
         self, data: ClassSet, training: Any = None, *, seed: int = 0, rank: int = 0, world_size: int = 1
     ) -> Iterator[Stage]:
-        """Training on many classes: one stage; afterwards ``generator`` holds the average.
+        """Training on many classes: a head start if wanted, then one stage; afterwards ``generator`` holds the average.
 
         Args:
             data: what ``read_data`` returned.
@@ -85,22 +90,32 @@ class ClassTranslator(Translator):
         training = training or self.Training()
         if self.discriminator is None:
             raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
-        batches = Episodes(
-            data,
-            training.batch_size,
-            resolution=self.config.resolution,
-            sampling=training.sampling,
-            flip=training.flip,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-            device=self.device,
-        )
+        drawing = {"resolution": self.config.resolution, "sampling": training.sampling, "flip": training.flip}
+        drawing |= {"seed": seed, "rank": rank, "world_size": world_size, "device": self.device}
         averaged, live = self.generator, copy.deepcopy(self.generator).train().requires_grad_(True)
         averaged.eval().requires_grad_(False)
         self.discriminator.train().requires_grad_(True)
         self.details.pop("class_code", None)
-        yield self.source_stage(live, batches, training, self._preview(data))
+        nets, preview = ClassNets(live, averaged, self.discriminator), self._preview(data)
+        if training.head_start:
+            siblings = Episodes(data, training.batch_size, siblings=True, **drawing)
+            yield head_start_stage(nets, siblings, training, preview=preview)
+        yield self.source_stage(nets, Episodes(data, training.batch_size, **drawing), training, preview)
+
+    def evaluation_data(
+        self, reference: Any, content: Tensor | None = None, **data: Any
+    ) -> tuple[list[Target], dict[str, Tensor]]:
+        """See ``Translator.evaluation_data``."""
+        found = load_classes(reference, resolution=self.config.resolution, **data)
+        classes = {name: found.of_class(name) for name in found.classes}
+        known = set(self.classes or ())
+        unseen = [name for name in classes if name not in known] or list(classes)
+        others = [name for name in classes if name not in unseen]
+        targets = []
+        for name in unseen:
+            pool = [classes[other] for other in others or [other for other in classes if other != name]]
+            targets.append(Target(name, torch.cat(pool) if content is None else content))
+        return targets, classes
 
     def read_shots(self, shots: Any, **options: Any) -> ImageSet:
         """K images of one class."""
@@ -135,7 +150,7 @@ class ClassTranslator(Translator):
         self.details["classes"] = classes
 
     def _preview(self, data: ClassSet) -> Callable[[], Tensor]:
-        """Six images of the first classes in the top row; below, each of them in the class of each."""
+        """Six images of the first classes in the top row; below, each of them in the class of each but the last."""
         rows = [data.rows[label][0] for label in range(len(data.classes))][:PREVIEWED]
         images = from_uint8(data.images.uint8(rows))
         room = images.shape[-1] - self.config.resolution
@@ -143,7 +158,7 @@ class ClassTranslator(Translator):
 
         @torch.no_grad()
         def draw() -> Tensor:
-            translated = self.generate(images, {str(i): image[None] for i, image in enumerate(images)})
+            translated = self.generate(images, {str(i): image[None] for i, image in enumerate(images[:-1])})
             return torch.cat([images, translated.tensor])
 
         return draw

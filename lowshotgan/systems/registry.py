@@ -98,6 +98,7 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "egscit_64": ("egscit", {"resolution": 64}),
     "egscit_128": ("egscit", {"resolution": 128}),
     "egscit_256": ("egscit", {"resolution": 256}),
+    "egscit_256x512": ("egscit", {"resolution": 256, "image_width": 512}),
 }
 """Architecture -> (system name, constructor arguments). ``create_model(..., **config)`` overrides single arguments."""
 

@@ -15,13 +15,17 @@ from torch import Tensor
 
 from lowshotgan.checks import positive
 from lowshotgan.data.dataset import load_images
-from lowshotgan.data.images import from_uint8, image_grid, to_pil
+from lowshotgan.data.images import from_uint8, image_grid, to_pil, to_uint8
 from lowshotgan.data.listing import IMAGE_ENDINGS
 from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.hub.tensors import state_digest
+from lowshotgan.metrics.extractors import load_extractor
+from lowshotgan.metrics.scores import MetricReport
+from lowshotgan.metrics.translation import RealImages
 from lowshotgan.systems.base import System
 from lowshotgan.systems.class_code import ClassCode
 from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.translation_evaluation import Target, evaluate_translator
 
 BATCH_SIZE = 16
 
@@ -64,6 +68,7 @@ class Translator(System):
     what number height and width must be multiples (``size_multiple``).
     """
 
+    own_evaluation = True
     size_multiple: int
 
     @abstractmethod
@@ -130,6 +135,55 @@ class Translator(System):
         return self.generate(content, exemplars, **options)
 
     @torch.no_grad()
+    def encode_each(self, exemplars: Tensor, **options: Any) -> Tensor:
+        """Codes ``(N, ...)`` on the CPU, one for each of the exemplars ``(N, 3, H, W)`` in [-1, 1]."""
+        settings = self._read_options(options)
+        self.generator.eval()
+        parts = [self._encode(part.to(self.device), **settings) for part in exemplars.split(64)]
+        return torch.cat(parts).float().cpu()
+
+    @torch.no_grad()
+    def redraw(self, content: Tensor, codes: Tensor, **options: Any) -> Tensor:
+        """Content ``(N, 3, H, W)`` in [-1, 1] by codes of its own ``(N, ...)``, on the CPU."""
+        settings = self._read_options(options)
+        self.generator.eval()
+        return self._in_parts(content, codes.to(self.device), 1.0, BATCH_SIZE, settings)
+
+    def evaluate(
+        self,
+        reference: Any,
+        *,
+        content: Any = None,
+        shots: int = 5,
+        n: int = 1000,
+        seed: int = 0,
+        extractor: str = "auto",
+        **data: Any,
+    ) -> MetricReport:
+        """Score translations into the classes of ``reference``; see ``evaluate_translator``.
+
+        Args:
+            reference: real images in class folders (or domain folders), as for training. Classes the model was not
+                trained on are the targets; if there are none, all are.
+            content: images to translate; those of the other classes unless given.
+            shots: exemplars of one translation.
+            n: translations over all targets.
+            seed: of subsets and resamples.
+            extractor: network behind the scores.
+            data: further options of ``load_classes`` or ``load_domains``.
+        """
+        pool = None if content is None else to_uint8(self._read(content, "crop"))
+        targets, classes = self.evaluation_data(reference, pool, **data)
+        real = RealImages(load_extractor(extractor), classes)
+        return evaluate_translator(self, targets, real, shots=shots, n=n, seed=seed)
+
+    @abstractmethod
+    def evaluation_data(
+        self, reference: Any, content: Tensor | None = None, **data: Any
+    ) -> tuple[list[Target], dict[str, Tensor]]:
+        """What ``evaluate`` translates into, and the real images ``(N, 3, H, W)`` uint8 of every class."""
+
+    @torch.no_grad()
     def encode_exemplars(self, exemplars: Any, *, name: str = "class", fit: str = "crop", **options: Any) -> ClassCode:
         """The code of a class from K images of it: encode once, translate as often as you like.
 
@@ -142,10 +196,8 @@ class Translator(System):
         settings = self._read_options(options)
         _check_one_class(exemplars)
         images = self._read(exemplars, fit)
-        self.generator.eval()
-        parts = [self._encode(part.to(self.device), **settings) for part in images.split(64)]
-        codes = torch.cat(parts).float()
-        return ClassCode(codes.mean(dim=0).cpu(), len(codes), self._pin(settings), name)
+        codes = self.encode_each(images, **settings)
+        return ClassCode(codes.mean(dim=0), len(codes), self._pin(settings), name)
 
     @property
     def fingerprint(self) -> str:
@@ -223,7 +275,8 @@ class Translator(System):
         """``(N, 3, H, W)`` float32 on the CPU in [-1, 1]."""
         if isinstance(images, Tensor) and images.is_floating_point():
             return self._check_tensor(images)
-        return from_uint8(load_images(images, resolution=self.config.resolution, fit=fit).uint8())
+        width = getattr(self.config, "image_width", None)
+        return from_uint8(load_images(images, resolution=self.config.resolution, width=width, fit=fit).uint8())
 
     def _check_tensor(self, images: Tensor) -> Tensor:
         batch = (images[None] if images.ndim == 3 else images).detach().float().cpu()

@@ -1,10 +1,20 @@
 """The drawn truth of the translation benchmark, and its figures at toy size."""
 
+import json
+
 import pytest
 import torch
 import translation
-from _petals import blobs, ideal, judge, palettes, photographed
+from _digits import COLOURS, USUAL, painted, training_colours
+from _digits import judge as judge_digits
+from _machine import machine_facts
+from _petals import blobs, ideal, judge, palettes, photographed, training_images
+from _translation_page import page
 
+from lowshotgan.api import create_model
+from lowshotgan.data.classes import load_classes
+from lowshotgan.metrics.extractors import load_extractor
+from lowshotgan.metrics.translation import RealImages
 from lowshotgan.systems.registry import ARCHS
 
 TINY = {
@@ -33,15 +43,45 @@ def test_longer_draws_begin_with_shorter_ones():
     assert share.min() > 0.03 and share.max() < 0.6
 
 
-def test_figures_of_a_toy_run(monkeypatch):
+@pytest.fixture
+def toy(monkeypatch):
     monkeypatch.setitem(ARCHS, "funit_16", ("funit", TINY))
-    monkeypatch.setattr(translation, "PER_CLASS", 2)
-    options = {"steps": 2, "batch_size": 2, "device": "cpu", "precision": "fp32", "progress": False}
-    found = translation.compare("funit_16", options, classes=3, unseen=4, contents=3, seed=0)
-    assert found["training"]["steps"] == 2
-    assert found["trained"]["copy"] == found["untrained"]["copy"]
-    assert found["trained"]["K=5"] != found["untrained"]["K=5"]
-    assert found["trained"]["reconstruction"] > 0 and found["trained"]["swap_ratio"] > 0
-    text = translation.table(found)
-    assert text.count("\n| trained") == 6 and f"{found['trained']['K=5']['l1']:.3f}" in text
-    assert found["untrained"]["copy"]["l1"] == pytest.approx(found["trained"]["copy"]["l1"])
+    torch.manual_seed(0)
+    return create_model("funit_16")
+
+
+def test_figures_of_petals(toy):
+    found, picture = translation.petals(toy, classes=4, contents=8, seed=0)
+    assert set(found) == {"copy", "K=1", "K=5", "K=10", "K=20", "shuffled", "swap_ratio", "reconstruction"}
+    assert found["copy"]["iou"] != found["K=5"]["iou"] and found["swap_ratio"] > 0
+    assert picture.shape == (8 * 9, 3, 16, 16)
+
+
+def test_figures_of_class_folders_and_the_page_of_both(toy, tmp_path):
+    data = training_images(4, side=16, seed=0, per_class=44)
+    toy.details["classes"] = ["000", "001"]
+    folders = load_classes(data, resolution=16)
+    real = RealImages(load_extractor("rand-vgg11-s0"), {name: folders.of_class(name) for name in folders.classes})
+    found, picture = translation.classes(toy, real, count=8, seed=0)
+    assert found["unseen"] == ["002", "003"] and picture.shape == (9 * 3, 3, 16, 16)
+    assert found["copy"]["content"] < 1e-4 < found["layout"]["own"] and found["layout"]["shuffled"] > 0
+    about = {"model": "toy", "training": None, "seed": 0, "machine": machine_facts()}
+    petals, _ = translation.petals(toy, classes=4, contents=8, seed=0)
+    for task, values in (("classes", found), ("petals", petals)):
+        content = json.dumps({**about, "untrained": values, "trained": values})
+        (tmp_path / f"translation_{task}.json").write_text(content)
+    text = page(tmp_path)
+    assert f"| trained, K=5 | {found['K=5']['top1_all']:.3f} |" in text
+    assert "| ... over untrained | 1.000 | at least 8 | missed |" in text or petals["K=5"]["accuracy"] == 0
+
+
+def test_the_right_digits_are_judged_right_and_other_colours_wrong():
+    masks = blobs(12, side=28, seed=4).round()
+    labels, chosen = torch.arange(12) % 10, torch.arange(12) % 6
+    truth = painted(masks, COLOURS[chosen])
+    right = judge_digits(truth, masks, labels, chosen, (masks, labels))
+    assert right.ssim == pytest.approx(1) and right.digit == 1 and right.colours_seen == right.colours_unseen == 1
+    wrong = judge_digits(painted(masks, COLOURS[chosen - 1]), masks, labels, chosen, (masks, labels))
+    assert wrong.colours_seen == wrong.colours_unseen == 0 and wrong.ssim < 0.7
+    drawn = training_colours(torch.tensor([7] * 20 + [2] * 40), seed=0)
+    assert bool((drawn[:20] == USUAL).all()) and len(set(drawn[20:].tolist())) == 6

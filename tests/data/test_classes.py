@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from lowshotgan.data.batches import ImageBatches, Together
-from lowshotgan.data.classes import Episodes, load_classes
+from lowshotgan.data.classes import load_classes
+from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError, ImageInputError
 
@@ -99,6 +100,19 @@ def test_episodes_resume_and_are_shared_between_processes(folder):
     halves = [next(Episodes(data, 6, resolution=8, seed=3, rank=rank, world_size=2)) for rank in range(2)]
     for name, value in first.items():
         assert torch.equal(value[0::2], halves[0][name]) and torch.equal(value[1::2], halves[1][name])
+
+
+def test_siblings_are_other_images_of_the_same_class(folder):
+    data = load_classes(folder, resolution=12)
+    batches = Episodes(data, 8, siblings=True, flip=False)
+    seen = [next(batches) for _ in range(6)]
+    for batch in seen:
+        assert torch.equal(batch["content_labels"], batch["exemplar_labels"])
+        same = (batch["content"] == batch["exemplars"]).flatten(1).all(dim=1)
+        assert torch.equal(same, batch["content_labels"] == 2)  # there is one kiwi only
+    again = Episodes(data, 8, siblings=True, flip=False)
+    again.load_state_dict({"position": 16})
+    assert torch.equal(next(again)["exemplars"], seen[2]["exemplars"])
 
 
 def test_images_are_cut_anywhere_and_mirrored(tmp_path):

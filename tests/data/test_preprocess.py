@@ -205,3 +205,17 @@ def test_settings_round_trip_through_a_dictionary():
     settings_ = Preprocess(32, fit="pad", background=[1, 2, 3], enlarge=False)
     assert Preprocess(**settings_.to_dict()) == settings_
     assert settings_.to_dict()["background"] == [1, 2, 3]
+
+
+def test_a_width_makes_the_result_oblong():
+    image = Image.new("RGB", (90, 30), (255, 0, 0))
+    image.paste((0, 0, 255), (15, 0, 75, 30))
+    cropped = Preprocess(10, width=20)(image)
+    assert cropped.shape == (3, 10, 20) and int(cropped[2].min()) > 200 and int(cropped[0].max()) < 50
+    padded = Preprocess(10, width=20, fit="pad", background=(0, 255, 0))(image)
+    filled = (padded[1] > 200).all(dim=1)
+    assert padded.shape == (3, 10, 20) and 2 <= int(filled.sum()) <= 4 and bool(filled[0]) and bool(filled[-1])
+    assert Preprocess(10, width=20).box((30, 90)) == (0, 37, 30, 52)
+    assert Preprocess(**Preprocess(10, width=20).to_dict()) == Preprocess(10, width=20)
+    with pytest.raises(ConfigError, match="width"):
+        Preprocess(10, width=0)

@@ -1,11 +1,13 @@
 """Foreign checkpoints: exact round trips by the documented names, configurations from tensors, unsafe and strange files."""
 
+import json
 import pickle
 
 import pytest
 import torch
 
 from lowshotgan.api import convert_checkpoint, create_model, load
+from lowshotgan.cli import run
 from lowshotgan.errors import ConfigError, WeightsFormatError
 
 SMALL = {
@@ -152,6 +154,19 @@ def test_a_funit_file_comes_back_exactly(funit, tmp_path, layout):
     assert torch.equal(again.translate(images, images).tensor, funit.translate(images, images).tensor)
     assert again.details["source"] == "NVlabs/FUNIT" and len(again.details["source_sha256"]) == 64
     assert "NC" in again.details["license"]
+
+
+def test_the_command_converts_and_tells_the_licence(funit, tmp_path, capsys):
+    torch.save({"gen_test": official_funit(funit)}, tmp_path / "gen.pt")
+    words = ["convert", str(tmp_path / "gen.pt"), str(tmp_path / "model"), "--resolution", "32"]
+    assert run([*words, "--dry-run"]) == 0 and not (tmp_path / "model").exists()
+    capsys.readouterr()
+    assert run([*words, "--json"]) == 0
+    assert "NC" in json.loads(capsys.readouterr().out)["details"]["license"]
+    assert same(load(tmp_path / "model").generator, funit.generator)
+    (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
+    assert run(["convert", str(tmp_path / "bad.pt"), str(tmp_path / "other")]) == 1
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_funit_discriminator_comes_along(funit, tmp_path):

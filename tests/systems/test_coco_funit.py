@@ -9,8 +9,9 @@ from lowshotgan.api import create_model, train
 from lowshotgan.data.images import to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
+from lowshotgan.systems.class_training import ClassNets
 from lowshotgan.systems.coco_funit.config import CocoFUNITConfig, CocoFUNITTraining
-from lowshotgan.systems.coco_funit.stages import CocoFUNITLosses, source_stage
+from lowshotgan.systems.coco_funit.stages import CocoFUNITLosses
 from lowshotgan.train.loop import only_trainable
 from lowshotgan.types import Batch
 
@@ -62,9 +63,8 @@ def test_terms_by_hand(step):
 def test_each_step_trains_its_own_network_and_no_other(step):
     system, losses, batch = step
     training = CocoFUNITTraining(steps=4)
-    stage = source_stage(
-        system.generator, copy.deepcopy(system.generator), system.discriminator, iter([]), training
-    )  # fmt: skip
+    nets = ClassNets(system.generator, copy.deepcopy(system.generator), system.discriminator)
+    stage = system.source_stage(nets, iter([]), training, lambda: torch.zeros(1))
     with only_trainable(stage, "discriminator"):
         losses.discriminator_terms(batch)["adversarial"].mean().backward()
     assert all(p.grad is None for p in system.generator.parameters())

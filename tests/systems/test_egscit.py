@@ -324,3 +324,17 @@ def test_a_model_without_discriminators_cannot_be_trained(domains):
     with pytest.raises(ConfigError, match="discriminators"):
         next(stages_of(system, domains))
     assert copy.deepcopy(system).generator.style_encoders["a"].stem.weight.requires_grad is False
+
+
+def test_images_need_not_be_square(tmp_path):
+    assert create_model("egscit_256x512", width=2, discriminator_width=2).config.image_width == 512
+    system = make_system(image_width=40)
+    pictures = to_pil(torch.rand(4, 3, 30, 60) * 2 - 1)
+    data = system.read_data({"a": pictures[:2], "b": pictures[2:]})
+    assert data.images["a"].uint8().shape == (2, 3, 20, 40)
+    settings = LoopSettings(precision="fp32")
+    training = EGSCITTraining(steps=1, mask_steps=1, warm_up=1, **QUICK)
+    fit(system.stages(data, training), output_dir=tmp_path, machine=Machine("cpu"), settings=settings)
+    assert system.eval().translate(pictures[:2], pictures[2]).tensor.shape == (2, 3, 20, 40)
+    with pytest.raises(ConfigError, match="image_width"):
+        make_system(image_width=41)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowshotgan.api import create_model, finetune, load, train
+from lowshotgan.api import create_model, evaluate, finetune, load, train
 from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, ImageInputError, RecipeError, WeightsFormatError
@@ -15,8 +15,9 @@ from lowshotgan.losses.penalties import r1, r1_of_batch_mean
 from lowshotgan.systems.averages import half_life
 from lowshotgan.systems.class_code import ClassCode
 from lowshotgan.systems.class_finetuning import ClassFineTuning
+from lowshotgan.systems.class_training import ClassNets, colours_mixed
 from lowshotgan.systems.funit.config import FUNITConfig, FUNITTraining
-from lowshotgan.systems.funit.stages import FUNITLosses, source_stage
+from lowshotgan.systems.funit.stages import FUNITLosses
 from lowshotgan.train.loop import LoopSettings, fit, only_trainable
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch
@@ -124,9 +125,8 @@ def test_the_two_scalings_of_the_penalty_differ_by_the_squared_batch(batch):
 
 def test_each_step_trains_its_own_network_and_no_other():
     system, training, losses, batch = one_step()
-    stage = source_stage(
-        system.generator, copy.deepcopy(system.generator), system.discriminator, iter([]), training
-    )  # fmt: skip
+    nets = ClassNets(system.generator, copy.deepcopy(system.generator), system.discriminator)
+    stage = system.source_stage(nets, iter([]), training, lambda: torch.zeros(1))
     with only_trainable(stage, "discriminator"):
         sum(term.mean() for term in losses.discriminator_terms(batch).values()).backward()
     assert all(p.grad is None for p in system.generator.parameters())
@@ -218,7 +218,7 @@ def test_other_classes_keep_the_trunk_and_get_new_outputs(folders):
 def test_a_preview_shows_contents_and_classes(folders):
     system = make_system()
     stage = next(iter(system.stages(system.read_data(folders), FUNITTraining(steps=1, batch_size=2))))
-    assert stage.preview().shape == (4 + 4 * 4, 3, 16, 16)
+    assert stage.preview().shape == (4 + 3 * 4, 3, 16, 16)
 
 
 # ---- translating ----
@@ -430,3 +430,49 @@ def test_fitting_the_class_needs_source_images():
     for options in ({"steps": -1}, {"trains": "all"}, {"hold": -1.0}, {"lr": 0.0}):
         with pytest.raises(ConfigError):
             ClassFineTuning(**options)
+
+
+# ---- head start, evaluation ----
+
+
+def test_mixed_colours_keep_shapes_and_stay_in_range():
+    images = blobs(3, 5)
+    mixed = colours_mixed(images, Draws(0))
+    assert float(mixed.abs().max()) <= 1 + 1e-6 and not torch.allclose(mixed, images)
+    corner = images[:, :, :1, :1]
+    assert torch.equal((mixed == mixed[:, :, :1, :1]).all(1), (images == corner).all(1))
+
+
+def test_a_head_start_learns_to_redraw_by_siblings(folders, tmp_path):
+    system = make_system(num_classes=4)
+    data = system.read_data(folders, crop_from=16)
+    training = FUNITTraining(steps=1, batch_size=4, head_start=60, head_start_lr=5e-3, sampling="classes", flip=False)
+    seen = []
+
+    def watch(moment):
+        seen.append((moment.stage.name, moment.values.get("generator/reconstruction")))
+
+    settings = LoopSettings(precision="fp32")
+    judge = copy.deepcopy(system.discriminator.state_dict())
+    stages = system.stages(data, training)
+    fit(stages, output_dir=tmp_path, machine=Machine("cpu"), settings=settings, hooks=[watch])
+    start = [value for name, value in seen if name == "head-start"]
+    assert len(start) == 60 and seen[-1][0] == "source"
+    assert sum(start[-10:]) < 0.75 * sum(start[:10])
+    assert any(not torch.equal(value, judge[name]) for name, value in system.discriminator.state_dict().items())
+
+
+def test_evaluation_translates_into_unseen_classes_by_a_fixed_pairing(folders):
+    system = make_system(num_classes=2)
+    system.details["classes"] = ["class-0", "class-1"]
+    pictures = {name: [*images, *images] for name, images in folders.items()}
+    report = evaluate(system, pictures, shots=2, n=8, extractor="rand-vgg11-s0")
+    assert report.protocol.n_fake == 8 and report.protocol.n_real == 10
+    assert {"top1_all", "top1_test", "top5_all", "real_all", "score_test", "kernel", "frechet"} <= set(report.scores)
+    assert report["real_all"].value > 0.9 and 0 <= report["top1_all"].value <= 1
+    again = evaluate(system, pictures, shots=2, n=8, extractor="rand-vgg11-s0")
+    assert again.to_dict() == report.to_dict()
+    with pytest.raises(ConfigError, match="too few images of class-2, class-3"):
+        evaluate(system, pictures, shots=9, n=8, extractor="rand-vgg11-s0")
+    with pytest.raises(ConfigError, match="takes no train"):
+        evaluate(system, pictures, train=pictures["class-0"])

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive
-from lowshotgan.data.classes import SAMPLINGS
+from lowshotgan.checks import positive
 from lowshotgan.errors import ConfigError
+from lowshotgan.systems.class_training import ClassTraining
 
 
 @dataclass(frozen=True)
@@ -57,44 +57,23 @@ class CocoFUNITConfig:
 
 
 @dataclass(frozen=True)
-class CocoFUNITTraining:
-    """How COCO-FUNIT is trained on many classes (Saito et al. 2020 and release).
+class CocoFUNITTraining(ClassTraining):
+    """How COCO-FUNIT is trained on many classes (Saito et al. 2020 and release), besides ``ClassTraining``.
 
     Attributes:
-        steps: optimiser steps of the discriminator and of the generator.
-        batch_size: content images per step over all processes, and as many exemplars.
-        lr: Adam's learning rate of both networks, betas (0, 0.999).
-        halve_every: steps after which the learning rate is halved, again and again.
-        adversarial_weight: of the hinge losses.
-        reconstruction_weight: of the difference between a content image and its own reconstruction.
-        matching_weight: of the matched features of translations.
-        ema_decay: of the averaged generator.
+        halve_every: steps after which the learning rate of Adam, betas (0, 0.999), is halved, again and again.
         ema_start: steps during which the average is a plain copy.
-        sampling: "images" (the release) or "classes", every class equally often; see ``Episodes``.
-        flip: mirror images at random.
     """
 
     steps: int = 150_000
-    batch_size: int = 64
-    lr: float = 1e-4
     halve_every: int = 100_000
-    adversarial_weight: float = 1.0
-    reconstruction_weight: float = 0.1
-    matching_weight: float = 1.0
-    ema_decay: float = 0.999
     ema_start: int = 1000
-    sampling: str = "images"
-    flip: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "lr", "halve_every"):
-            positive(name, getattr(self, name))
-        for name in ("adversarial_weight", "reconstruction_weight", "matching_weight", "ema_start"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
-        if not 0 < self.ema_decay < 1:
-            raise ConfigError(f"ema_decay must lie between 0 and 1, got {self.ema_decay!r}.")
-        one_of("sampling", self.sampling, SAMPLINGS)
+        super().__post_init__()
+        positive("halve_every", self.halve_every)
+        if self.ema_start < 0:
+            raise ConfigError(f"ema_start must be 0 or more, got {self.ema_start!r}.")
 
     def rate(self, progress: float) -> float:
         """The share of the learning rate that is left after ``progress`` of the steps."""

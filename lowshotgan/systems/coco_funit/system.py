@@ -9,9 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from lowshotgan.nets.coco_funit import Discriminator, Generator
+from lowshotgan.systems.class_training import ClassNets, source_stage
 from lowshotgan.systems.class_translation import ClassTranslator
 from lowshotgan.systems.coco_funit.config import CocoFUNITConfig, CocoFUNITTraining
-from lowshotgan.systems.coco_funit.stages import source_stage
+from lowshotgan.systems.coco_funit.stages import CocoFUNITLosses
 from lowshotgan.types import Batches, Stage
 
 
@@ -56,7 +57,14 @@ class CocoFUNIT(ClassTranslator):
             cap=self.config.discriminator_cap,
         )
 
-    def source_stage(self, live: Any, batches: Batches, training: Any, preview: Callable[[], Tensor]) -> Stage:
-        """The stage that trains ``live`` and the discriminator; ``self.generator`` becomes the average."""
-        assert self.discriminator is not None
-        return source_stage(live, self.generator, self.discriminator, batches, training, preview=preview)
+    def source_stage(self, nets: ClassNets, batches: Batches, training: Any, preview: Callable[[], Tensor]) -> Stage:
+        """The stage that trains generator and discriminator."""
+        return source_stage(
+            nets,
+            CocoFUNITLosses(nets.live, nets.discriminator),
+            batches,
+            training,
+            {"betas": (0.0, 0.999), "rate": training.rate},
+            preview=preview,
+            ema_start=training.ema_start,
+        )

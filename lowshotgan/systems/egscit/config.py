@@ -14,7 +14,8 @@ class EGSCITConfig:
     """Constructor arguments of the networks; see ``nets.egscit``.
 
     Attributes:
-        resolution: side of the images; a multiple of 2 to the power of ``levels`` - 1, at least 20.
+        resolution: side of the images, or their height; a multiple of 2 to the power of ``levels`` - 1, at least 20.
+        image_width: their width where they are not square; as ``resolution``.
         width: channels of the first layers of the generator.
         levels: 1 + halvings of the resolution; the paper has 3, and 1 for 28 px digits.
         discriminator_width: channels of the discriminators' first layer.
@@ -28,6 +29,7 @@ class EGSCITConfig:
     discriminator_width: int = 64
     adain: str = "standard"
     mask: bool = True
+    image_width: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("resolution", "width", "levels", "discriminator_width"):
@@ -39,10 +41,10 @@ class EGSCITConfig:
             raise ConfigError(f"mask must be true or false, got {self.mask!r}.")
         multiple = 2 ** (self.levels - 1)
         least = max(20, 4 * multiple)  # the discriminators normalise what is left of 20 pixels after four halvings
-        if self.resolution % multiple or self.resolution < least:
-            raise ConfigError(
-                f"resolution must be a multiple of {multiple} and at least {least}, got {self.resolution}."
-            )
+        for name in ("resolution", "image_width"):
+            side = getattr(self, name)
+            if side is not None and (not isinstance(side, int) or side % multiple or side < least):
+                raise ConfigError(f"{name} must be a multiple of {multiple} and at least {least}, got {side!r}.")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class EGSCITTraining:
         mask_steps: of the stage before it; both sides take one each.
         batch_size: images per domain and step over all processes.
         lr: Adam's learning rate, betas (0.5, 0.999); it falls as (1 - t / T)^0.9.
+        warm_up: steps of each stage over which the learning rate rises; 0 in the release. High rates need it: a colour
+            channel that is driven to an end of tanh in the first steps may never come back.
         judge_every: 5 in the release.
         adversarial_weight: of the least squares losses.
         reconstruction_weight: of self-reconstructions.
@@ -71,6 +75,7 @@ class EGSCITTraining:
     mask_steps: int = 100_000
     batch_size: int = 8
     lr: float = 1e-4
+    warm_up: int = 0
     judge_every: int = 5
     adversarial_weight: float = 10.0
     reconstruction_weight: float = 100.0
@@ -86,7 +91,7 @@ class EGSCITTraining:
         for name in ("steps", "mask_steps", "batch_size", "lr", "judge_every"):
             positive(name, getattr(self, name))
         for name, value in vars(self).items():
-            if name.endswith("_weight") and value < 0:
+            if (name.endswith("_weight") or name == "warm_up") and value < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {value!r}.")
         if not 0.1 <= self.zoom <= 1:
             raise ConfigError(f"zoom must be from 0.1 to 1, got {self.zoom!r}.")

@@ -225,4 +225,4 @@ def _energy(latents: Tensor) -> Tensor:
 
 
 def _group(parameters: Iterable[nn.Parameter], training: EGSCITTraining) -> ParamGroup:
-    return ParamGroup(list(parameters), lr=training.lr, betas=(0.5, 0.999), rate=falling)
+    return ParamGroup(list(parameters), lr=training.lr, betas=(0.5, 0.999), rate=falling, warm_up=training.warm_up)

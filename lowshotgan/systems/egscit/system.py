@@ -21,6 +21,7 @@ from lowshotgan.systems.egscit.config import ADAIN, EGSCITConfig, EGSCITTraining
 from lowshotgan.systems.egscit.stages import mask_stage, translation_stage
 from lowshotgan.systems.perceptual import load_maps
 from lowshotgan.systems.translation import Translator
+from lowshotgan.systems.translation_evaluation import Target
 from lowshotgan.types import Stage
 
 DIRECTIONS: dict[str, tuple[Domain, Domain]] = {"a2b": ("a", "b"), "b2a": ("b", "a")}
@@ -57,7 +58,7 @@ class EGSCIT(Translator):
 
     def read_data(self, data: Any, **options: Any) -> DomainPair:
         """Two sets of images; see ``load_domains``."""
-        return load_domains(data, resolution=self.config.resolution, **options)
+        return load_domains(data, resolution=self.config.resolution, width=self.config.image_width, **options)
 
     def stages(
         self,
@@ -128,6 +129,19 @@ class EGSCIT(Translator):
         )
         return Zoomed(images, least=training.zoom, seed=f"{seed} {domain} {rank}")
 
+    def evaluation_data(
+        self, reference: Any, content: Tensor | None = None, **data: Any
+    ) -> tuple[list[Target], dict[str, Tensor]]:
+        """See ``Translator.evaluation_data``."""
+        found = self.read_data(reference, **data)
+        images = {domain: found.images[domain].uint8() for domain in DOMAINS}
+        targets = [
+            Target(found.names[target], images[source] if content is None else content, {"direction": direction})
+            for direction, (source, target) in DIRECTIONS.items()
+            if content is None or direction == "a2b"
+        ]
+        return targets, {found.names[domain]: images[domain] for domain in DOMAINS}
+
     def _read_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(options) - {"direction", "mask", "adain", "noise"})
         if unknown:
@@ -162,7 +176,7 @@ class EGSCIT(Translator):
         }  # fmt: skip
 
         def draw() -> Tensor:
-            exemplars = {str(index): image[None] for index, image in enumerate(shown["b"])}
+            exemplars = {str(index): image[None] for index, image in enumerate(shown["b"][: PREVIEWED - 1])}
             drawn = torch.cat([shown["a"], self.generate(shown["a"], exemplars).tensor])
             self.generator.train()
             return drawn

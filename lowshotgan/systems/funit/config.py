@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive
-from lowshotgan.data.classes import SAMPLINGS
+from lowshotgan.checks import one_of
 from lowshotgan.errors import ConfigError
+from lowshotgan.systems.class_training import ClassTraining
 
 PENALTIES = {"per_sample": 0.15625, "official": 10.0}
 """How the gradient penalty counts -> its weight in the release. The release runs 8 images on each of 8 GPUs, where
@@ -61,52 +61,29 @@ class FUNITConfig:
 
 
 @dataclass(frozen=True)
-class FUNITTraining:
-    """How FUNIT is trained on many classes (Liu et al. 2019, section 3 and release).
+class FUNITTraining(ClassTraining):
+    """How FUNIT is trained on many classes (Liu et al. 2019, section 3 and release), besides ``ClassTraining``.
 
     Attributes:
-        steps: optimiser steps of the discriminator and of the generator.
-        batch_size: content images per step over all processes, and as many exemplars.
-        lr: RMSprop's learning rate of both networks.
         weight_decay: added to gradients; the sum over 8 GPUs in the release makes it 8 times weaker there.
-        warm_up: steps over which the learning rate rises; 0 in the release, whose first steps are violent.
-        adversarial_weight: of the hinge losses.
-        reconstruction_weight: of the difference between a content image and its own reconstruction; more keeps more of
-            the content and takes less of the class.
-        matching_weight: of the matched features, for translation and reconstruction each.
+        warm_up: steps over which the learning rate of RMSprop rises; 0 in the release, whose first steps are violent.
         penalty: how the discriminator's gradient counts: "per_sample", or "official", which depends on the batch.
         penalty_weight: of that penalty; the release's for its kind if left out.
-        ema_decay: of the averaged generator.
         ema_rampup: half-life of the average as a share of the steps done, while that is shorter.
-        sampling: "images" (the release) or "classes", every class equally often; see ``Episodes``.
-        flip: mirror images at random.
     """
 
-    steps: int = 100_000
-    batch_size: int = 64
-    lr: float = 1e-4
     weight_decay: float = 1e-4
     warm_up: int = 0
-    adversarial_weight: float = 1.0
-    reconstruction_weight: float = 0.1
-    matching_weight: float = 1.0
     penalty: str = "per_sample"
     penalty_weight: float | None = None
-    ema_decay: float = 0.999
     ema_rampup: float | None = None
-    sampling: str = "images"
-    flip: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "lr"):
-            positive(name, getattr(self, name))
-        for name in ("weight_decay", "warm_up", "adversarial_weight", "reconstruction_weight", "matching_weight"):
+        super().__post_init__()
+        for name in ("weight_decay", "warm_up"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
-        if not 0 < self.ema_decay < 1:
-            raise ConfigError(f"ema_decay must lie between 0 and 1, got {self.ema_decay!r}.")
         one_of("penalty", self.penalty, PENALTIES)
-        one_of("sampling", self.sampling, SAMPLINGS)
 
     @property
     def penalty_strength(self) -> float:

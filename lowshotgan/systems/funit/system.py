@@ -9,9 +9,10 @@ from typing import Any, cast
 from torch import Tensor
 
 from lowshotgan.nets.funit import Dialect, Discriminator, Generator
+from lowshotgan.systems.class_training import ClassNets, source_stage
 from lowshotgan.systems.class_translation import ClassTranslator
 from lowshotgan.systems.funit.config import FUNITConfig, FUNITTraining
-from lowshotgan.systems.funit.stages import source_stage
+from lowshotgan.systems.funit.stages import FUNITLosses
 from lowshotgan.types import Batches, Stage
 
 
@@ -53,7 +54,16 @@ class FUNIT(ClassTranslator):
             dialect=cast(Dialect, self.config.dialect),
         )
 
-    def source_stage(self, live: Any, batches: Batches, training: Any, preview: Callable[[], Tensor]) -> Stage:
-        """The stage that trains ``live`` and the discriminator; ``self.generator`` becomes the average."""
-        assert self.discriminator is not None
-        return source_stage(live, self.generator, self.discriminator, batches, training, preview=preview)
+    def source_stage(self, nets: ClassNets, batches: Batches, training: Any, preview: Callable[[], Tensor]) -> Stage:
+        """The stage that trains generator and discriminator."""
+        optimiser = {"optimizer": "rmsprop", "weight_decay": training.weight_decay, "warm_up": training.warm_up}
+        return source_stage(
+            nets,
+            FUNITLosses(nets.live, nets.discriminator, training),
+            batches,
+            training,
+            optimiser,
+            preview=preview,
+            judge_weights={"penalty": training.penalty_strength},
+            ema_rampup=training.ema_rampup,
+        )
