@@ -7,6 +7,8 @@ import click
 from lowshotgan.cli.options import device_option, examples, given, json_option, offline_option
 from lowshotgan.cli.output import quiet_stdout, show, written
 
+METHODS = ("auto", "encoder", "hybrid", "optimize", "nearest")
+
 
 @click.command(
     short_help="Show items of one modality in another.",
@@ -20,7 +22,7 @@ from lowshotgan.cli.output import quiet_stdout, show, written
 @click.option("--to", required=True, help="Modality of the result.")
 @click.option("--from", "from_", help="Modality of ITEMS; not needed if there are two.")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the results.")
-@click.option("--method", type=click.Choice(["optimize", "nearest"]), help="How codes are found.")
+@click.option("--method", type=click.Choice(METHODS), help="How codes are found; auto takes the best there is.")
 @click.option("-n", type=click.IntRange(1), help="Results for each item.")
 @click.option("--steps", type=click.IntRange(1), help="Optimisation steps.")
 @click.option("--restarts", type=click.IntRange(1), help="Starts of the optimisation.")

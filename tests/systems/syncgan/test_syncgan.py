@@ -15,8 +15,10 @@ from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANTraining
 from lowshotgan.systems.syncgan.data import PairBatches, read_sync_data
 from lowshotgan.systems.syncgan.modalities import ImageModality, SpectrogramModality, VectorModality, parse_modality
 from lowshotgan.systems.syncgan.networks import Concat, TwoTower, branch, make_discriminator, make_generator
+from lowshotgan.systems.syncgan.stages import encoder_terms
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.source import train_source
 from lowshotgan.types import Batch
 
 MODALITIES = {"image": ImageModality(16, 1), "audio": "logmel:1x16x16@8000/400/400/512/60-3900"}
@@ -139,9 +141,10 @@ def test_the_generator_is_judged_synchronous_by_one_code_and_not_by_two():
     assert not losses.judges.synchronizer.training
     fakes = losses.generator(Draws(3).normal(6, losses.generator.z_dim))
     judge = losses.judges.synchronizer
-    same, apart = judge(fakes["a"], fakes["b"], ("a", "b")), judge(fakes["a"], fakes["b"].roll(1, 0), ("a", "b"))
-    torch.testing.assert_close(found["synchrony"], torch.nn.functional.softplus(-same))
-    torch.testing.assert_close(found["asynchrony"], torch.nn.functional.softplus(apart))
+    rows = [judge(fakes["a"], fakes["b"].roll(i, 0), ("a", "b")) for i in range(6)]
+    torch.testing.assert_close(found["synchrony"], torch.nn.functional.softplus(-rows[0]))
+    apart = torch.stack([torch.nn.functional.softplus(row) for row in rows[1:]]).mean(0)
+    torch.testing.assert_close(found["asynchrony"], apart)
     torch.testing.assert_close(found["adversarial_a"], -losses.judges.discriminators["a"](fakes["a"])[:, 0])
 
 
@@ -351,6 +354,39 @@ def test_a_few_pairs_fine_tune_a_trained_model(trained, tmp_path):
     )
     assert run.fit.stopped == "finished" and "finetuning" in run.model.details
     assert torch.allclose(load(tmp_path / "r").generate(3).values["b"], run.model.generate(3).values["b"], atol=1e-5)
+
+
+def test_encoders_learn_codes_and_start_the_search(tmp_path):
+    model = vectors(encoders=True)
+    with pytest.raises(ConfigError, match="no trained encoders"):
+        model.transfer(torch.zeros(1, 2), to="b", method="encoder")
+    steps = {"steps": 2, "batch_size": 16, "synchronizer_steps": 2, "encoder_steps": 150}
+    run = train_source(model, clusters(), output_dir=tmp_path, training=steps, device="cpu", progress=False)
+    again = load(tmp_path)
+    items = again.generate(20, modality="a").values["a"].flatten(1)
+    direct = again.transfer(items, to="b", method="encoder")
+    usual = run.model.details["encoders"]["error_95_a"]
+    mean = (items - items.mean(0)).square().mean()
+    assert float(direct.error.mean()) < 0.2 * float(mean) and direct.error.max() < 3 * usual
+    wanted = run.model.discriminator.encoders["a"](items[:, :, None, None])
+    torch.testing.assert_close(again.generator.code(direct.latents, "a"), wanted, atol=1e-5, rtol=1e-4)
+    assert float(again.transfer(items, to="b").error.mean()) < float(direct.error.mean())  # hybrid
+    del again.details["encoders"]
+    assert again._method("auto") == "optimize"
+
+
+def test_encoder_terms_are_distances_of_codes_and_items():
+    model = vectors(encoders=True).eval()
+    batch = Batch({"any/a": torch.rand(5, 2, 1, 1), "any/b": torch.rand(5, 2, 1, 1)}, Draws(2), 0, 0.0)
+    found = encoder_terms(model.generator, model.discriminator.encoders, batch)
+    draws, codes, items = Draws(2), 0, 0
+    for name, encoder in model.discriminator.encoders.items():
+        wanted = model.generator.code(draws.normal(5, model.config.z_dim), name)
+        codes += (encoder(model.generator.decode(wanted, name)) - wanted).square().mean(1) / 2
+        drawn = model.generator.decode(encoder(batch.images[f"any/{name}"]), name)
+        items += (drawn - batch.images[f"any/{name}"]).square().flatten(1).mean(1) / 2
+    torch.testing.assert_close(found["code"], codes)
+    torch.testing.assert_close(found["reconstruction"], items)
 
 
 class Cut(Exception):
