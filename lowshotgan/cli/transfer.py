@@ -46,6 +46,10 @@ def transfer(
         system = api.load(model, **given(device=device, local_files_only=offline or None))
         made = system.transfer(items, **given(**settings))
         files = made.save(output, prefix="item")
-    error = [round(float(value), 4) for value in made.error]
+    error = [] if made.error is None else [round(float(value), 4) for value in made.error]
     about = {"model": model, "items": items, "output": output, "files": [str(path) for path in files], "error": error}
-    show(about, as_json=as_json, text=f"{written(output)} (remaining error {', '.join(map(str, error))})")
+    show(
+        about,
+        as_json=as_json,
+        text=written(output) + (f" (remaining error {', '.join(map(str, error))})" if error else ""),
+    )

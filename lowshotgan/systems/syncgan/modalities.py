@@ -126,7 +126,8 @@ class SpectrogramModality:
         return f"logmel:1x{t.mels}x{t.frames}@{numbers}"
 
     def read(self, raw: Any, **options: Any) -> Tensor:
-        """Anything ``open_sounds`` takes, with its options: a folder, zip, file, ``Sound``, ``(samples, rate)`` or a list.
+        """Anything ``open_sounds`` takes, with its options: a folder, zip, file, ``Sound``, ``(samples, rate)`` or a list;
+        or spectrograms ``(N, 1, mels, frames)`` in [-1, 1] as this modality makes them.
 
         Other rates are resampled and several channels averaged, which is told once for all.
 
@@ -140,6 +141,8 @@ class SpectrogramModality:
         unknown = sorted(set(options) - {"include", "exclude"})
         if unknown:
             raise ConfigError(f"recordings take no {', '.join(unknown)}; only include and exclude.")
+        if isinstance(raw, Tensor) and raw.ndim == 4:
+            return self._checked(raw), [None] * len(raw)
         recordings = open_sounds(raw, **options)
         found, changed = [], Counter[str]()
         for name, sound in sounds_of(recordings):
@@ -154,6 +157,13 @@ class SpectrogramModality:
         for what, count in changed.items():
             tell(f"{count} of {len(found)} recordings were {what}.")
         return torch.stack(found), [one.label for one in recordings]
+
+    def _checked(self, values: Tensor) -> Tensor:
+        if tuple(values.shape[1:]) != self.shape or not len(values) or not (values.abs() <= 1).all():
+            raise ImageInputError(
+                f"spectrograms must be (N, {', '.join(map(str, self.shape))}) in [-1, 1], got {tuple(values.shape)}."
+            )
+        return values.float()
 
     def decode(self, values: Tensor) -> list[Sound]:
         """Recordings."""

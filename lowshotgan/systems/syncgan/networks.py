@@ -200,7 +200,7 @@ def make_encoder(shape: Shape, code: int, width: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * (side >> levels) ** 2, code))
 
 
-class _SignedSigmoid(nn.Module):
+class SignedSigmoid(nn.Module):
     """The released sigmoid output in the range of the library: ``2 sigmoid(x) - 1``."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -216,7 +216,7 @@ def _official_generator(channels: int, side: int, code: int) -> nn.Sequential:
         up = nn.ConvTranspose2d(before, after, kernel_size=5, stride=2, padding=2, output_padding=1)
         layers += [nn.BatchNorm2d(before), up, nn.ReLU()]
     last = nn.Conv2d(widths[-1], channels, kernel_size=3, padding=1)
-    return nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), last, _SignedSigmoid())
+    return nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), last, SignedSigmoid())
 
 
 def _official_discriminator(channels: int, side: int) -> nn.Sequential:
