@@ -1,12 +1,13 @@
 """The cross-modal benchmark and the spoken digits, on a few drawn items and with untrained networks."""
 
+import gzip
 import json
 import math
+import struct
 import zipfile
 
 import pytest
 import torch
-from conftest import write_idx
 
 from lowshotgan.api import create_model
 from lowshotgan.data.audio import Sound
@@ -103,3 +104,8 @@ def test_digits_are_written_and_scored(data, small, tmp_path):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {f"{d}.{end}" for d in found["files"] for end in ("png", "wav")} | {"heard.json", "sheet.png"} == names
     assert found["files"] and 0 <= found["kept_as_waveform"] <= 1
+
+
+def write_idx(path, values):
+    head = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
+    path.write_bytes(gzip.compress(head + values.numpy().tobytes()))

@@ -221,6 +221,24 @@ def test_unusable_data_is_explained(change, message):
         vectors().read_data({"a": 1, "b": 2})
 
 
+def test_labels_of_their_own(tmp_path):
+    """Folders name what recordings say; a label file says what idx images show; options reach one modality alone."""
+    for name in ("0/a.wav", "1/a.wav", "1/b.wav"):
+        Sound(torch.randn(9000, generator=torch.Generator().manual_seed(0)) / 9, 8000).save(tmp_path / "spoken" / name)
+    for part, values in (("images-idx3", torch.zeros(4, 16, 16)), ("labels-idx1", torch.tensor([1, 0, 0, 1]))):
+        sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
+        head = bytes((0, 0, 8, values.ndim)) + sizes
+        (tmp_path / f"train-{part}-ubyte").write_bytes(head + values.byte().numpy().tobytes())
+    paths = {"image": tmp_path, "audio": tmp_path / "spoken"}
+    data = tiny().read_data(paths, audio={"exclude": ["1/b.wav"]}, image={"split": "train"})
+    assert data.groups["image"].tolist() == [1, 0, 0, 1] and data.groups["audio"].tolist() == [0, 1]
+    assert torch.equal(tiny().read_data(paths, labels="own").groups["audio"], torch.tensor([0, 1, 1]))
+    aligned = tiny().read_data(paths | {"image": tmp_path}, pairs=[(0, 0), (1, 2)])
+    assert aligned.groups["image"].tolist() == [0, 1, -1, -1] and not aligned.by_label
+    with pytest.raises(ImageInputError, match="no item of b has a label"):
+        vectors().read_data({**clusters(), "labels": {"a": [0] * 80, "b": [None] * 80}})
+
+
 # ---- modalities ----
 
 
