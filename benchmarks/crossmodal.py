@@ -52,7 +52,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "hybrid": {"method": "hybrid"},
     "optimize, 1 start": {"method": "optimize", "restarts": 1},
 }
-SIZES = {"width": 16, "synchronizer_width": 8, "encoders": True}
+SIZES = {"width": 12, "synchronizer_width": 8, "encoders": True}
 SETTINGS = {"batch_size": 16, "synchronizer_steps": 1000, "precision": "fp32", "progress": False}
 
 

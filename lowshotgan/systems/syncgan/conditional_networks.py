@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lowshotgan.checks import one_of, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.syncgan.modalities import Modality, parse_modalities
-from lowshotgan.systems.syncgan.networks import Concat, Shape, SignedSigmoid, TwoTower
+from lowshotgan.systems.syncgan.networks import Concat, Shape, SignedSigmoid, TwoTower, doubled
 
 
 @dataclass(frozen=True)
@@ -142,16 +142,15 @@ def _down_small(shape: Shape) -> tuple[nn.Sequential, int]:
 def _up_small(features: int, shape: Shape) -> nn.Sequential:
     channels, side, _ = shape
     start = side // 4
-    up = {"kernel_size": 5, "stride": 2, "padding": 2, "output_padding": 1}
     return nn.Sequential(
         nn.Linear(features, 64 * start**2),
         nn.ReLU(),
         nn.Unflatten(1, (64, start, start)),
         nn.BatchNorm2d(64),
-        nn.ConvTranspose2d(64, 32, **up),
+        doubled(64, 32),
         nn.ReLU(),
         nn.BatchNorm2d(32),
-        nn.ConvTranspose2d(32, channels, **up),
+        doubled(32, channels),
         SignedSigmoid(),
     )
 
@@ -171,8 +170,7 @@ def _up_large(features: int, shape: Shape) -> nn.Sequential:
     layers: list[nn.Module] = [] if features == 1024 * start**2 else [nn.Linear(features, 1024 * start**2), nn.ReLU()]
     layers.append(nn.Unflatten(1, (1024, start, start)))
     for before, after in itertools.pairwise(widths):
-        up = nn.ConvTranspose2d(before, after, kernel_size=5, stride=2, padding=2, output_padding=1)
-        layers += [nn.BatchNorm2d(before), up, *([nn.ReLU()] if after > 64 else [])]
+        layers += [nn.BatchNorm2d(before), doubled(before, after), *([nn.ReLU()] if after > 64 else [])]
     last = nn.Conv2d(64, channels, kernel_size=3, padding=1)
     return nn.Sequential(*layers, nn.BatchNorm2d(64), last, SignedSigmoid())
 

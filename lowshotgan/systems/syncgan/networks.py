@@ -200,6 +200,11 @@ def make_encoder(shape: Shape, code: int, width: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * (side >> levels) ** 2, code))
 
 
+def doubled(before: int, after: int) -> nn.ConvTranspose2d:
+    """A transposed 5 x 5 convolution to twice the side."""
+    return nn.ConvTranspose2d(before, after, kernel_size=5, stride=2, padding=2, output_padding=1)
+
+
 class SignedSigmoid(nn.Module):
     """The released sigmoid output in the range of the library: ``2 sigmoid(x) - 1``."""
 
@@ -213,8 +218,7 @@ def _official_generator(channels: int, side: int, code: int) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Linear(code, widths[0] * start**2), nn.ReLU()]
     layers.append(nn.Unflatten(1, (widths[0], start, start)))
     for before, after in itertools.pairwise(widths):
-        up = nn.ConvTranspose2d(before, after, kernel_size=5, stride=2, padding=2, output_padding=1)
-        layers += [nn.BatchNorm2d(before), up, nn.ReLU()]
+        layers += [nn.BatchNorm2d(before), doubled(before, after), nn.ReLU()]
     last = nn.Conv2d(widths[-1], channels, kernel_size=3, padding=1)
     return nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), last, SignedSigmoid())
 
