@@ -214,9 +214,25 @@ def main(arguments: list[str] | None = None) -> None:
                     work = bench.synchronizer_cell if cell == "synchronizer" else bench.generator_cell
                     for pairs in (int(k) for k in options.pairs.split(",")):
                         bench.run(f"{cell}-pairs{pairs}-seed{seed}", work, pairs, seed)
+    if options.scores:
+        options.scores.write_text(
+            json.dumps(card_scores(options.output, options.pair), indent=1) + "\n", encoding="utf-8"
+        )
     text = report(options.output)
     options.table.write_text(text, encoding="utf-8")
     print(options.table)
+
+
+def card_scores(folder: Path, pair: str) -> list[dict[str, Any]]:
+    """The figures of the cell ``model`` as ``recipes/publish.py --metrics`` reads them."""
+    cell = json.loads((folder / f"{pair}-model.json").read_text(encoding="utf-8"))
+    plain = ("sync_rate", "independent_rate", *(key for key in cell if key.startswith("perplexity")), "auc")
+    found = {key: cell[key] for key in plain}
+    ways = [key for key in cell if " to " in key]
+    found |= {f"{way}, {method}": score["accuracy"] for way in ways for method, score in cell[way].items()}
+    return [
+        {"name": name, "value": round(value, 3), "protocol": f"crossmodal-{pair}"} for name, value in found.items()
+    ]
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -235,6 +251,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=here / "crossmodal")
     parser.add_argument("--table", type=Path, default=here / "crossmodal.md")
     parser.add_argument("--work", type=Path, default=Path("runs/crossmodal"), help="judges and trainings")
+    parser.add_argument("--scores", type=Path, help="also write the cell 'model' for recipes/publish.py")
     parser.add_argument("--report", action="store_true", help="only write the table")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.cells.split(",")) - set(CELLS))

@@ -15,7 +15,7 @@ What the entry says comes from the table ``[about]`` of the recipe:
     license = "CC-BY-4.0"                   # of the weights, an SPDX name
     default = true                          # what the bare architecture name means
     notes = "## Limits ..."                 # Markdown at the end of the card
-    preview_truncation = 0.8
+    preview_truncation = 0.8                # for systems that generate with truncation
     repo_id = "owner/name"                  # once it is on the hub, with
     revision = "40 hexadecimal digits"
     [about.preprocessing]                   # resolution, fit, background
@@ -27,6 +27,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,8 @@ def draw_preview(folder: Path, truncation: float) -> tuple[int, ...]:
     from lowshotgan.systems.base import load_system
 
     model = load_system(resolve_model(folder), name=str(folder))
-    model.generate(seeds=PREVIEW_SEEDS, truncation=truncation).grid(8).save(folder / PREVIEW, optimize=True)
+    options = {"truncation": truncation} if "truncation" in signature(model.generate).parameters else {}
+    model.generate(seeds=PREVIEW_SEEDS, **options).grid(8).save(folder / PREVIEW, optimize=True)
     return image_fingerprint(model.generate(seeds=[0]).tensor[0])
 
 

@@ -1,16 +1,22 @@
 """What SyncGAN returns: generated items of one modality or of several."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from lowshotgan.checks import one_of
 from lowshotgan.data.audio import Sound
+from lowshotgan.data.images import image_grid
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.generation import Generation
+from lowshotgan.systems.syncgan.inversion import pictures
 from lowshotgan.systems.syncgan.modalities import Modality
 
 
@@ -33,6 +39,28 @@ class JointGeneration(Generation):
         one_of("modality", name, self.values)
         return self.modalities[name].decode(self.values[name])
 
+    def grid(self, columns: int | None = None) -> Image.Image:
+        """Every item of every modality that can be shown, those of one concept side by side; sound as spectrograms with
+        low frequencies at the bottom.
+
+        Args:
+            columns: concepts in a row; nearly square by default.
+        """
+        shown = [
+            pictures({name: values.flip(2) if self._is_sound(name) else values})
+            for name, values in self.values.items()
+            if values.shape[-1] > 1
+        ]
+        if not shown:
+            return super().grid(columns)
+        side = max(values.shape[-1] for values in shown)
+        tiles = torch.stack([F.interpolate(values, size=(side, side)) for values in shown], dim=1).flatten(0, 1)
+        columns = columns or math.ceil(math.sqrt(len(self)))
+        return image_grid(tiles, columns * len(shown))
+
+    def _is_sound(self, name: str) -> bool:
+        return self.modalities[name].spec.startswith("logmel")
+
     @property
     def audio(self) -> list[Sound]:
         """The recordings.
@@ -40,8 +68,8 @@ class JointGeneration(Generation):
         Raises:
             ConfigError: if no modality is sound.
         """
-        for name, modality in self.modalities.items():
-            if name in self.values and modality.spec.startswith("logmel"):
+        for name in self.values:
+            if self._is_sound(name):
                 found: list[Sound] = self.decoded(name)
                 return found
         raise ConfigError(f"there is no sound among {', '.join(self.values)}; generate with its modality.")

@@ -3,11 +3,13 @@
 import copy
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
 from lowshotgan.api import create_model, finetune, load
 from lowshotgan.data.audio import Sound
+from lowshotgan.data.images import to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.losses.synchrony import all_pairs_synchrony
@@ -289,6 +291,17 @@ def test_a_seed_gives_the_same_pair_whatever_is_asked_for(tmp_path):
     model.save_pretrained(tmp_path / "model")
     again = load(tmp_path / "model")
     assert torch.equal(again.generate(3).values["audio"], both.values["audio"]) and again.config == model.config
+
+
+def test_a_grid_puts_modalities_side_by_side():
+    made = tiny().generate(4)
+    sheet = np.asarray(made.grid(2))
+    assert sheet.shape == (2 * 18 + 2, 4 * 18 + 2, 3)
+    image, sound = (made.decoded("image")[1], to_pil(made.values["audio"][1:2].flip(2).expand(-1, 3, -1, -1))[0])
+    assert np.array_equal(sheet[2:18, 38:54], np.asarray(image)) and np.array_equal(
+        sheet[2:18, 56:72], np.asarray(sound)
+    )
+    assert vectors().generate(3).grid().size == (2 * 4 + 2, 2 * 10 + 2)
 
 
 def test_transfer_finds_the_code_and_tells_what_is_left():
