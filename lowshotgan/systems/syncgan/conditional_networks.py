@@ -65,20 +65,30 @@ class CondSyncGANConfig:
 
 
 class ConditionalGenerator(nn.Module):
-    """Strided convolutions down, one layer across, transposed convolutions up; batch norm on each layer's input."""
+    """Strided convolutions down, one layer across, transposed convolutions up; batch norm on each layer's input.
+
+    From 64 px to 64 px there is no layer across, as released, and noise joins the deepest map as channels of its own.
+    """
 
     def __init__(self, first: Shape, second: Shape, noise_dim: int = 0) -> None:
         super().__init__()
         self.noise_dim = noise_dim
-        self.down, across = (_down_small if first[1] < 64 else _down_large)(first)
-        self.up = (_up_small if second[1] < 64 else _up_large)(across + noise_dim, second)
+        self.down, features = (_down_small if first[1] < 64 else _down_large)(first)
+        self.start = (64, second[1] // 4) if second[1] < 64 else (1024, second[1] // 16)  # channels and side
+        size = self.start[0] * self.start[1] ** 2
+        direct = first[1] >= 64 and features == size
+        self.across = None if direct else nn.Sequential(nn.Linear(features + noise_dim, size), nn.ReLU())
+        self.up = (_up_small if second[1] < 64 else _up_large)(second[0], noise_dim if direct else 0)
 
     def forward(self, items: Tensor, noise: Tensor | None = None) -> Tensor:
         features = self.down(items)  # (B, F)
-        if self.noise_dim:
-            assert noise is not None
-            features = torch.cat([features, noise], dim=1)
-        values: Tensor = self.up(features)
+        given = [] if noise is None or not self.noise_dim else [noise]
+        if self.across is not None:
+            features, given = self.across(torch.cat([features, *given], dim=1)), []
+        channels, side = self.start
+        maps = features.unflatten(1, (channels, side, side))
+        maps = torch.cat([maps, *(z[:, :, None, None].expand(-1, -1, side, side) for z in given)], dim=1)
+        values: Tensor = self.up(maps)
         return values
 
 
@@ -139,15 +149,10 @@ def _down_small(shape: Shape) -> tuple[nn.Sequential, int]:
     ), features
 
 
-def _up_small(features: int, shape: Shape) -> nn.Sequential:
-    channels, side, _ = shape
-    start = side // 4
+def _up_small(channels: int, noise_dim: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(features, 64 * start**2),
-        nn.ReLU(),
-        nn.Unflatten(1, (64, start, start)),
-        nn.BatchNorm2d(64),
-        doubled(64, 32),
+        nn.BatchNorm2d(64 + noise_dim),
+        doubled(64 + noise_dim, 32),
         nn.ReLU(),
         nn.BatchNorm2d(32),
         doubled(32, channels),
@@ -164,12 +169,9 @@ def _down_large(shape: Shape) -> tuple[nn.Sequential, int]:
     return nn.Sequential(*layers, nn.Flatten()), 1024 * (side // 16) ** 2
 
 
-def _up_large(features: int, shape: Shape) -> nn.Sequential:
-    channels, side, _ = shape
-    start, widths = side // 16, [1024, 512, 256, 128, 64]
-    layers: list[nn.Module] = [] if features == 1024 * start**2 else [nn.Linear(features, 1024 * start**2), nn.ReLU()]
-    layers.append(nn.Unflatten(1, (1024, start, start)))
-    for before, after in itertools.pairwise(widths):
+def _up_large(channels: int, noise_dim: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise([1024 + noise_dim, 512, 256, 128, 64]):
         layers += [nn.BatchNorm2d(before), doubled(before, after), *([nn.ReLU()] if after > 64 else [])]
     last = nn.Conv2d(64, channels, kernel_size=3, padding=1)
     return nn.Sequential(*layers, nn.BatchNorm2d(64), last, SignedSigmoid())

@@ -53,6 +53,11 @@ def test_networks_have_the_released_sizes():
     assert count(generator) == down + up
     judge = conditional_discriminator((1, 28, 28))
     assert count(judge) == (25 * 16 + 16) + 32 + (16 * 32 * 9 + 32) + (1568 * 256 + 256) + 257
+    large = ConditionalGenerator((1, 64, 64), (3, 64, 64))
+    widths = [64, 128, 256, 512, 1024]
+    sides = sum(2 * a * b * 25 + a + b for a, b in itertools.pairwise(widths))  # one convolution down, one up
+    norms = 2 * sum(widths[:-1]) + 2 * sum(widths)
+    assert count(large) == (9 * 64 + 64) + sides + norms + (64 * 3 * 9 + 3)
     early = [4, 64, 128, 256, 512]
     expected = sum(a * b * 25 + b for a, b in itertools.pairwise(early)) + 2 * (64 + 128 + 256) + 513
     assert count(Early({"a": (1, 64, 64), "b": (3, 64, 64)}, 16)) == expected
