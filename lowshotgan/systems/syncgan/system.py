@@ -13,14 +13,14 @@ from torch import Tensor
 from lowshotgan.checks import one_of, parse_seeds, positive
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
-from lowshotgan.losses.synchrony import auc
 from lowshotgan.messages import tell, warn
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import OutputType
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
 from lowshotgan.systems.syncgan.data import PairBatches, SyncData, read_sync_data
-from lowshotgan.systems.syncgan.inversion import choose, invert, pictures, squared_error, with_private
+from lowshotgan.systems.syncgan.inversion import choose, invert, pictures, with_private
+from lowshotgan.systems.syncgan.measures import held_out_auc, usual_errors
 from lowshotgan.systems.syncgan.modalities import as_lines
 from lowshotgan.systems.syncgan.networks import JointGenerator, Judges
 from lowshotgan.systems.syncgan.results import JointGeneration
@@ -234,7 +234,8 @@ class SyncGAN(System):
             self.settle()
             batches = PairBatches(data, members, batch, device=self.device, **process)
             yield encoder_stage(averaged, self.discriminator.encoders, batches, training)
-            self.details["encoders"] = {"steps": training.encoder_steps} | self._usual_errors(data)
+            usual = usual_errors(averaged, self.discriminator.encoders, data)
+            self.details["encoders"] = {"steps": training.encoder_steps} | usual
 
     def finetune_stages(self, data: SyncData, training: SyncGANFineTuning, **process: int) -> Iterator[Stage]:
         """Learn from a few more pairs, beside all the unpaired items given: the stages of training, gently."""
@@ -292,31 +293,13 @@ class SyncGAN(System):
         parts = [part.to(self.device) for part in codes.float().split(size)]
         return {name: torch.cat([generator.one(part, name).float().cpu() for part in parts]) for name in names}
 
-    @torch.no_grad()
-    def _usual_errors(self, data: SyncData) -> dict[str, float]:
-        """What 95% of 500 training items of each modality are met better than by their encoder."""
-        assert self.discriminator is not None
-        found = {}
-        for name, encoder in self.discriminator.encoders.eval().items():
-            rows = torch.linspace(0, len(data.values[name]) - 1, min(500, len(data.values[name]))).long()
-            items = data.values[name][rows].to(self.device)
-            error = squared_error(self.generator.eval().decode(encoder(items), name), items)
-            found[f"error_95_{name}"] = round(float(error.quantile(0.95)), 4)
-        return found
-
-    @torch.no_grad()
     def _tell_synchronizer(self, data: SyncData, held_out: Sequence[Mapping[str, Tensor]]) -> None:
         """Say how well held-out items are matched, over all pairs of the first two modalities."""
         assert self.discriminator is not None
         if not held_out:
             return
         one, other = tuple(self.modalities)[:2]
-        per_group = max(1, 200 // len(held_out))
-        rows = [{name: group[name][:per_group] for name in (one, other)} for group in held_out]
-        groups = {n: torch.cat([torch.full((len(r[n]),), i) for i, r in enumerate(rows)]) for n in (one, other)}
-        items = {n: data.values[n][torch.cat([r[n] for r in rows])].to(self.device) for n in (one, other)}
-        logits = self.discriminator.synchronizer.eval().combinations(items[one], items[other], (one, other)).cpu()
-        found = auc(logits.flatten(), (groups[one][:, None] == groups[other][None]).flatten())
+        found = held_out_auc(self.discriminator.synchronizer, data, held_out, (one, other))
         self.details["synchronizer"] = {"held_out_auc": round(found, 4)}
         tell(f"The synchronizer tells matching from other pairs with an AUC of {found:.3f} on held-out items.")
         if found < READY:
