@@ -15,7 +15,8 @@ What the entry says comes from the table ``[about]`` of the recipe:
     license = "CC-BY-4.0"                   # of the weights, an SPDX name
     default = true                          # what the bare architecture name means
     notes = "## Limits ..."                 # Markdown at the end of the card
-    preview_truncation = 0.8                # for systems that generate with truncation
+    preview_truncation = 0.8
+    use = "model.generate(8).save(...)"     # what the card shows to do with `model`, if not images and finetune
     repo_id = "owner/name"                  # once it is on the hub, with
     revision = "40 hexadecimal digits"
     [about.preprocessing]                   # resolution, fit, background
@@ -47,7 +48,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PREVIEW = "preview.png"
 PREVIEW_SEEDS = range(64)
 FROM_ABOUT = ("summary", "default", "base", "repo_id", "revision", "preprocessing")
-KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview_truncation", "recipe", *FROM_ABOUT}
+KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview_truncation", "recipe", "use", *FROM_ABOUT}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -138,7 +139,8 @@ def draw_preview(folder: Path, truncation: float) -> tuple[int, ...]:
     from lowshotgan.systems.base import load_system
 
     model = load_system(resolve_model(folder), name=str(folder))
-    options = {"truncation": truncation} if "truncation" in signature(model.generate).parameters else {}
+    takes_it = "truncation" in signature(model.generate).parameters
+    options = {"truncation": truncation} if takes_it else {}
     model.generate(seeds=PREVIEW_SEEDS, **options).grid(8).save(folder / PREVIEW, optimize=True)
     return image_fingerprint(model.generate(seeds=[0]).tensor[0])
 
@@ -166,7 +168,7 @@ def write_card(source: Path, target: Path, entry: WeightsEntry, about: Mapping[s
     if (source / CARD).is_file():
         return
     preview = PREVIEW if (target / PREVIEW).is_file() else None
-    text = render_card(card_of_entry(entry, preview=preview, notes=about.get("notes", "")))
+    text = render_card(card_of_entry(entry, preview=preview, notes=about.get("notes", ""), use=about.get("use", "")))
     (target / CARD).write_text(text, encoding="utf-8")
 
 
