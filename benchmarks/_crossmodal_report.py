@@ -44,6 +44,7 @@ def _sections(cells: Cells, pair: str) -> list[str]:
         )
         parts.append(f"Judges on test items: {right}. Ceiling {judge['ceiling']:.3f} ({judge['pairs']} pairs).\n")
     parts += [_synchrony(cells, pair), _transfer(cells), _pairs(cells, pair)]
+    parts += [_waveforms(cells)] if pair == "speech" else []
     return parts
 
 
@@ -125,6 +126,19 @@ def _claims(judged: Mapping[int, Sequence[Any]], trained: Mapping[int, Sequence[
         lines.append(f"- 1000 pairs reach {share:.0%} of all pairs' rate, asked for 85%: {_verdict(share >= 0.85)}.")
     lines.append("- A GAN trained on the few pairs alone, and the synchronizer on joined features: not run.")
     return lines
+
+
+def _waveforms(cells: Cells) -> str:
+    found = cells.get("spoken")
+    if found is None:
+        return "Sounds as waveforms: not run.\n"
+    kept, heard = found["kept_as_waveform"], found["files"]
+    right = sum(int(digit) == one["heard_as"] for digit, one in heard.items())
+    return (
+        f"As a waveform and back, {kept:.3f} of {found['samples']} drawn sounds keep their class (`spoken_digits.py`), "
+        f"asked for 0.80: {_verdict(kept >= 0.8)}. Of the {len(heard)} files it writes, {right} are heard as the digit they "
+        "are named after.\n"
+    )
 
 
 def _rotated(cells: Cells) -> str:

@@ -6,8 +6,9 @@ Time: one to two minutes on a CPU core. MNIST is the folder of its idx files, FS
 classifiers are trained on real items only, takes 0 to 4 of each speaker left out. For each digit the lowest seed whose image
 the image classifier reads as that digit is written, whatever is heard, so nothing is selected by sound.
 
-``heard.json`` holds: how often both classifiers agree on one code; how often the sound keeps its class once it is a
-waveform and back (Griffin-Lim); and the classes of the ten files. ``sheet.png`` shows images above spectrograms.
+``heard.json``, which ``crossmodal.py`` shows if it lies among its cells as ``speech-spoken.json``, holds: how often both
+classifiers agree on one code; how often the sound keeps its class once it is a waveform and back (Griffin-Lim); and the
+classes of the ten files. ``sheet.png`` shows images above spectrograms.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from _crossmodal_data import CLASSES, agreement, classes_of, judges, perplexity, read_items
+from _machine import machine_facts
 
 import lowshotgan as lsg
 from lowshotgan.data.images import image_grid
@@ -45,6 +47,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "kept_as_waveform": agreement(heard, classes_of(judge["audio"], again)),
     }
     first = {digit: int((seen == digit).nonzero()[0, 0]) for digit in range(CLASSES) if bool((seen == digit).any())}
+    found["machine"] = machine_facts()
     found["files"] = {str(digit): {"seed": seed, "heard_as": int(heard[seed])} for digit, seed in first.items()}
     write_files(made, first, options.output)
     (options.output / "heard.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
