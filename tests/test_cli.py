@@ -264,6 +264,19 @@ def test_bad_further_setting(api, folder, capsys, change):
     assert "NAME=VALUE" in capsys.readouterr().err
 
 
+def test_training_data_is_one_path_or_named_parts(api, folder, capsys):
+    assert run(["train", "syncgan_28", "-d", "first=photos", "--data", "second=photos", "-o", "out"]) == 0
+    assert only(api, "train")[1] == ("syncgan_28", {"first": "photos", "second": "photos"})
+    for words in (
+        ["-d", "first=nowhere"],
+        ["-d", "nowhere"],
+        ["-d", "photos", "-d", "a=photos"],
+        ["-d", "a=photos"] * 2,
+    ):
+        assert run(["train", "syncgan_28", *words, "-o", "out"]) == 2
+    assert "'nowhere', which is to be first" in capsys.readouterr().err
+
+
 def test_train_takes_a_system_or_a_recipe(api, folder, capsys):
     assert run(["train", "-o", "out"]) == 2
     (folder / "r.toml").write_text("")

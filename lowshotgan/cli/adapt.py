@@ -8,6 +8,7 @@ import click
 from lowshotgan.cli.options import (
     Colour,
     Duration,
+    Part,
     config_option,
     device_option,
     dry_run_option,
@@ -16,6 +17,7 @@ from lowshotgan.cli.options import (
     json_option,
     output_option,
     overrides,
+    parts,
 )
 from lowshotgan.cli.output import quiet_stdout, show
 from lowshotgan.systems.registry import DEFAULT_MODEL
@@ -143,10 +145,18 @@ def finetune(
         "train --recipe recipes/stylegan2_64.avatars_v1.toml --data avatars.zip --output runs/base",
         "train stylegan2_64 --data photos/ --output runs/photos --steps 20000",
         "train --recipe my.toml --data photos/ --output runs/photos --dry-run",
+        "train syncgan_28 --data first=digits/ --data second=garments/ --output runs/pairs",
     ),
 )
 @click.argument("system", required=False)
-@click.option("-d", "--data", type=click.Path(exists=True), help="Images: a folder or zip.")
+@click.option(
+    "-d",
+    "--data",
+    type=Part(),
+    multiple=True,
+    callback=parts,
+    help="Images: a folder or zip. For several modalities NAME=PATH, once for each.",
+)
 @output_option
 @click.option(
     "--recipe",
@@ -169,7 +179,7 @@ def finetune(
 @json_option
 def train(
     system: str | None,
-    data: str | None,
+    data: str | dict[str, str] | None,
     output: str,
     changes: tuple[str, ...],
     quiet: bool,

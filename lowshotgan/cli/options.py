@@ -61,6 +61,34 @@ class Colour(_Type):
         return red, green, blue
 
 
+class Part(_Type):
+    """A path that exists, or ``NAME=PATH`` with such a path, as ``(NAME, PATH)``; NAME is "" for a path alone."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, path = value.partition("=")
+        if Path(value).exists():
+            return "", value
+        if not equals or not name.isidentifier():
+            self.fail(f"{value!r} does not exist; write PATH, or NAME=PATH for one of several modalities.", param, ctx)
+        if not Path(path).exists():
+            self.fail(f"{path!r}, which is to be {name}, does not exist.", param, ctx)
+        return name, path
+
+
+def parts(ctx: click.Context, param: click.Parameter, value: Sequence[tuple[str, str]]) -> str | dict[str, str] | None:
+    """Nothing, one path, or a mapping from name to path."""
+    names = [name for name, _ in value]
+    if names in ([], [""]):
+        return value[0][1] if value else None
+    if "" in names or len(set(names)) < len(names):
+        raise click.BadParameter("give one PATH alone, or NAME=PATH with a name of its own for each.", ctx, param)
+    return dict(value)
+
+
 def read_config(path: str | Path) -> dict[str, Any]:
     """The flat table of settings in a TOML or JSON file; ``batch-size`` and ``batch_size`` are the same key.
 

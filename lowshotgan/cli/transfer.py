@@ -7,6 +7,8 @@ import click
 from lowshotgan.cli.options import device_option, examples, given, json_option, offline_option
 from lowshotgan.cli.output import quiet_stdout, show, written
 
+METHODS = ("auto", "encoder", "hybrid", "optimize", "nearest")
+
 
 @click.command(
     short_help="Show items of one modality in another.",
@@ -20,7 +22,7 @@ from lowshotgan.cli.output import quiet_stdout, show, written
 @click.option("--to", required=True, help="Modality of the result.")
 @click.option("--from", "from_", help="Modality of ITEMS; not needed if there are two.")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the results.")
-@click.option("--method", type=click.Choice(["optimize", "nearest"]), help="How codes are found.")
+@click.option("--method", type=click.Choice(METHODS), help="How codes are found; auto takes the best there is.")
 @click.option("-n", type=click.IntRange(1), help="Results for each item.")
 @click.option("--steps", type=click.IntRange(1), help="Optimisation steps.")
 @click.option("--restarts", type=click.IntRange(1), help="Starts of the optimisation.")
@@ -44,6 +46,10 @@ def transfer(
         system = api.load(model, **given(device=device, local_files_only=offline or None))
         made = system.transfer(items, **given(**settings))
         files = made.save(output, prefix="item")
-    error = [round(float(value), 4) for value in made.error]
+    error = [] if made.error is None else [round(float(value), 4) for value in made.error]
     about = {"model": model, "items": items, "output": output, "files": [str(path) for path in files], "error": error}
-    show(about, as_json=as_json, text=f"{written(output)} (remaining error {', '.join(map(str, error))})")
+    show(
+        about,
+        as_json=as_json,
+        text=written(output) + (f" (remaining error {', '.join(map(str, error))})" if error else ""),
+    )

@@ -3,12 +3,13 @@
 samples (n,) -> power spectrogram -> mel bands -> log10, clipped, in [-1, 1] -> (1, mels, frames)
 """
 
+import io
 import math
 import wave
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -16,7 +17,6 @@ from torch import Tensor
 
 from lowshotgan.checks import positive
 from lowshotgan.errors import ConfigError, ImageInputError, MissingExtraError
-from lowshotgan.messages import tell
 from lowshotgan.types import PathLike
 
 SILENCE = 1e-4
@@ -32,10 +32,12 @@ class Sound:
     Attributes:
         samples: ``(n,)`` float32, usually in [-1, 1].
         rate: samples per second.
+        channels: of the file it was read from, which were averaged.
     """
 
     samples: Tensor
     rate: int
+    channels: int = 1
 
     def __post_init__(self) -> None:
         positive("rate", self.rate)
@@ -59,7 +61,7 @@ class Sound:
 
 
 def read_sound(path: PathLike) -> Sound:
-    """Read a recording; several channels are averaged, which is told.
+    """Read a recording; several channels are averaged.
 
     PCM in ``.wav`` is read by the standard library; other formats need the ``audio`` extra.
 
@@ -70,12 +72,21 @@ def read_sound(path: PathLike) -> Sound:
     path = Path(path).expanduser()
     if not path.is_file():
         raise ImageInputError(f"{path} does not exist or is no file; check the path.")
-    samples, rate = _read_wav(path) if path.suffix.lower() == ".wav" else _read_other(path)
-    if samples.shape[1] > 1:
-        tell(f"{path.name} has {samples.shape[1]} channels; they are averaged.")
+    return decode_sound(path.read_bytes(), str(path))
+
+
+def decode_sound(data: bytes, name: str) -> Sound:
+    """The recording in the content of a sound file; ``name``, whose ending tells the format, is what errors call it.
+
+    Raises:
+        ImageInputError: if it cannot be read or holds no samples.
+        MissingExtraError: for another format than WAV without the extra.
+    """
+    file = io.BytesIO(data)
+    samples, rate = _read_wav(file, name) if name.lower().endswith(".wav") else _read_other(file, name)
     if not len(samples):
-        raise ImageInputError(f"{path} holds no samples; record it again or leave it out.")
-    return Sound(torch.from_numpy(samples.mean(axis=1).astype(np.float32)), rate)
+        raise ImageInputError(f"{name} holds no samples; record it again or leave it out.")
+    return Sound(torch.from_numpy(samples.mean(axis=1).astype(np.float32)), rate, samples.shape[1])
 
 
 def resample(samples: Tensor, rate: int, wanted: int, *, width: int = 16) -> Tensor:
@@ -213,26 +224,18 @@ class LogMel:
         return total / weight.clamp(min=0.1)  # the ends, which one window alone covers thinly, fade instead
 
 
-def list_sounds(folder: Path) -> Sequence[Path]:
-    """All sound files below ``folder``, sorted."""
-    endings = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif"}
-    return sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in endings and not path.name.startswith(".")
-    )
-
-
 def _mel(frequency: float) -> float:
     return 2595 * math.log10(1 + frequency / 700)
 
 
-def _read_wav(path: Path) -> tuple[np.ndarray, int]:
+def _read_wav(source: BinaryIO, name: str) -> tuple[np.ndarray, int]:
     """``(n, channels)`` in [-1, 1] and the rate."""
     try:
-        with wave.open(str(path), "rb") as file:
+        with wave.open(source, "rb") as file:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
             data = file.readframes(file.getnframes())
     except (wave.Error, EOFError, OSError) as error:
-        raise ImageInputError(f"{path} is not a readable PCM WAV ({error}); save it as 16-bit PCM.") from error
+        raise ImageInputError(f"{name} is not a readable PCM WAV ({error}); save it as 16-bit PCM.") from error
     data = data[: len(data) // (width * channels) * width * channels]
     if width == 3:
         padded = np.frombuffer(data, dtype=np.uint8).reshape(-1, 3)
@@ -246,13 +249,13 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
     return samples.reshape(-1, channels), rate
 
 
-def _read_other(path: Path) -> tuple[np.ndarray, int]:
+def _read_other(source: BinaryIO, name: str) -> tuple[np.ndarray, int]:
     try:
         import soundfile
     except ImportError as error:
-        raise MissingExtraError(f'{path.name} needs: pip install "lowshotgan[audio]"; or save it as .wav.') from error
+        raise MissingExtraError(f'{name} needs: pip install "lowshotgan[audio]"; or save it as .wav.') from error
     try:
-        samples, rate = soundfile.read(str(path), always_2d=True)
+        samples, rate = soundfile.read(source, always_2d=True)
     except (RuntimeError, OSError) as error:
-        raise ImageInputError(f"{path} cannot be read as sound ({error}); save it as .wav.") from error
+        raise ImageInputError(f"{name} cannot be read as sound ({error}); save it as .wav.") from error
     return np.asarray(samples), int(rate)

@@ -28,6 +28,11 @@ class Source(ABC):
     def name(self, index: int) -> str:
         """What image ``index`` is called in messages and records; for files the relative path, with ``/``."""
 
+    def label(self, index: int) -> str | None:
+        """What image ``index`` shows: the folder it lies in, or what a label file says; ``None`` if there is neither."""
+        folders = self.name(index).split("/")[:-1]
+        return folders[-1] if folders else None
+
     @abstractmethod
     def decode(self, index: int) -> Decoded:
         """Decode image ``index``: first frame, EXIF rotation applied, stored mode.
@@ -53,6 +58,9 @@ class Subset(Source):
 
     def name(self, index: int) -> str:
         return self.source.name(self.indices[index])
+
+    def label(self, index: int) -> str | None:
+        return self.source.label(self.indices[index])
 
     def decode(self, index: int) -> Decoded:
         return self.source.decode(self.indices[index])

@@ -9,6 +9,7 @@ import re
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,11 @@ class IdxSource(Source):
         if split not in files:
             raise ImageInputError(f"{path} has no idx images of the {split} part, only {', '.join(files) or 'none'}.")
         self.split, self.description = split, f"{split} part of {path}"
-        self._images = read_idx(files[split], dimensions=3)
+        self._file = files[split]
+        self._images = read_idx(self._file, dimensions=3)
         self._indices = np.arange(len(self._images))
         if classes is not None:
-            self._indices = self._indices_of(_as_labels(classes), files[split])
+            self._indices = self._indices_of(_as_labels(classes))
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -69,19 +71,38 @@ class IdxSource(Source):
     def name(self, index: int) -> str:
         return f"{self.split}/{self._indices[index]:05d}"
 
+    def label(self, index: int) -> str | None:
+        """The number in the label file beside the images, as text; ``None`` without that file."""
+        return None if self._labels is None else str(int(self._labels[self._indices[index]]))
+
     def decode(self, index: int) -> Decoded:
         return Decoded(Image.fromarray(self._images[self._indices[index]]))
 
-    def _indices_of(self, classes: list[int], images: Path) -> Any:
+    @property
+    def _label_file(self) -> Path:
+        images = self._file
         path = images.with_name(images.name.replace("images", "labels").replace("idx3", "idx1"))
         twin = path.with_name(path.name[:-3]) if path.suffix == ".gz" else path.with_name(path.name + ".gz")
-        path = path if path.exists() else twin
+        return path if path.exists() else twin
+
+    @cached_property
+    def _labels(self) -> Array | None:
+        """Labels of all images of the file, if there are any."""
+        path = self._label_file
         if not path.exists():
-            raise ImageInputError(f"classes={classes} needs the labels {path.name} beside {images}; add that file.")
+            return None
         labels = read_idx(path, dimensions=1)
         if len(labels) != len(self._images):
             raise ImageInputError(
                 f"{path} has {len(labels)} labels for {len(self._images)} images; download it again."
+            )
+        return labels
+
+    def _indices_of(self, classes: list[int]) -> Any:
+        labels, path = self._labels, self._label_file
+        if labels is None:
+            raise ImageInputError(
+                f"classes={classes} needs the labels {path.name} beside {self._file}; add that file."
             )
         absent = sorted(set(classes) - set(labels.tolist()))
         if absent:

@@ -38,9 +38,14 @@ TINY = {
         "syncgan_32",
         {"resolution": 16, "modalities": ("image=image:3x16x16", "numbers=vector:4"), "width": 4, "concept_dim": 8},
     ),
+    "cond_syncgan": (
+        "cond_syncgan_28",
+        {"resolution": 16, "modalities": ("given=image:1x16x16", "drawn=image:3x16x16"), "noise_dim": 4},
+    ),
     "kggan_recolour": ("kggan_recolour_64", {"transform_width": 4, "mask_width": 4, "discriminator_width": 4}),
 }
 NEEDS = {
+    "cond_syncgan": lambda n: {"content": to_pil(from_uint8(faces(n, resolution=16, seed=1)))},
     "kggan_recolour": lambda n: {"content": from_uint8(faces(n, resolution=64, seed=1)), "color": "#3b7dd8"},
 }
 """What ``generate`` cannot do without, for n images, where seeds are not enough."""
@@ -53,10 +58,12 @@ QUICK = {
     "kggan": {"steps": 2, "batch_size": 4, "embedding_steps": 2, "folds": 0, "discriminator_steps": 1},
     "kggan_recolour": {"steps": 2, "batch_size": 4},
     "syncgan": {"steps": 2, "batch_size": 4, "synchronizer_steps": 2},
+    "cond_syncgan": {"steps": 2, "batch_size": 4},
 }
 DATA = {
     "kggan": lambda images: dict.fromkeys(ATTRIBUTES, images[:2]),
     "syncgan": lambda images: {"image": images, "numbers": torch.eye(6, 4)[: len(images)], "pairs": "aligned"},
+    "cond_syncgan": lambda images: {"given": images, "drawn": images, "pairs": "aligned"},
     "kggan_recolour": lambda images: dict.fromkeys(("black", "brown", "blond"), images[:2]),
 }
 """What a system trains on, made from a list of images, where it is not the list itself."""

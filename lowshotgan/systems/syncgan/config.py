@@ -21,6 +21,7 @@ class SyncGANConfig:
         synchronizer: "two_tower" (a scaled product of unit vectors) or "concat" (branches, then layers on both).
         width: channels of the generators at full resolution in the modern preset; the discriminators have half as many.
         synchronizer_width: channels of the first layer of a synchronizer branch.
+        encoders: whether there is an encoder for each modality, from items to codes, for transfer.
     """
 
     resolution: int = 32
@@ -31,6 +32,7 @@ class SyncGANConfig:
     synchronizer: str = "two_tower"
     width: int = 32
     synchronizer_width: int = 16
+    encoders: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "modalities", tuple(self.modalities))
@@ -74,6 +76,8 @@ class SyncGANTraining:
         sync_sees_fakes: also train the synchronizer to call generated pairs asynchronous.
         shift: largest shift in pixels of what judges see of images.
         ema_half_life: of the averaged generators, in steps.
+        encoder_steps: of the last stage, for models with encoders; 0 leaves them as they are.
+        encoder_lr: of that stage.
     """
 
     steps: int = 10_000
@@ -88,11 +92,13 @@ class SyncGANTraining:
     sync_sees_fakes: bool = False
     shift: int = 0
     ema_half_life: float = 300.0
+    encoder_steps: int = 1_000
+    encoder_lr: float = 1e-3
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "synchronizer_steps", "synchronizer_every", "synchronizer_lr", "lr"):
             positive(name, getattr(self, name))
-        for name in ("sync_weight", "per_group", "shift"):
+        for name in ("sync_weight", "per_group", "shift", "encoder_steps", "encoder_lr"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
         if self.async_weight is not None and self.async_weight < 0:
@@ -110,3 +116,4 @@ class SyncGANFineTuning(SyncGANTraining):
     synchronizer_lr: float = 3e-4
     lr: float = 1e-4
     ema_half_life: float = 50.0
+    encoder_steps: int = 0

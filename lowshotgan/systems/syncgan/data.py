@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,16 +66,26 @@ class SyncData:
 
 
 def read_sync_data(
-    data: Any, modalities: Mapping[str, Modality], *, k: int | None = None, seed: int = 0, **options: Any
+    data: Any,
+    modalities: Mapping[str, Modality],
+    *,
+    labels: Any = None,
+    pairs: Any = None,
+    k: int | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> SyncData:
     """Read ``{name: items, ..., "labels": {name: labels}}`` or ``{name: items, ..., "pairs": [(i, j), ...]}``.
 
     Args:
-        data: items of every modality by name, and ``labels`` or ``pairs``; ``pairs="aligned"`` pairs equal positions.
+        data: items of every modality by name, and ``labels`` or ``pairs``; ``pairs="aligned"`` pairs equal positions,
+            ``labels="own"`` takes the folder each item lies in, or the label file of idx images.
         modalities: of the model.
+        labels: instead of the entry of ``data``; so is ``pairs``. If both are left out and all items are paths, "own".
         k: use only so many of the pairs, drawn by ``seed``.
         seed: of that draw.
-        options: of ``load_images``, for modalities that are images.
+        options: of ``load_images``, for all modalities that are images; a mapping under the name of a modality holds
+            options of that one alone.
 
     Raises:
         ImageInputError: if a modality is missing, or labels or pairs do not match the items.
@@ -82,6 +93,11 @@ def read_sync_data(
     """
     if isinstance(data, SyncData):
         return data
+    if isinstance(data, Mapping):
+        told = {name: value for name, value in (("labels", labels), ("pairs", pairs)) if value is not None}
+        if not told and not {"labels", "pairs"} & set(data) and all(isinstance(v, str | Path) for v in data.values()):
+            told = {"labels": "own"}
+        data = {**data, **told}
     if not isinstance(data, Mapping) or ("labels" in data) == ("pairs" in data):
         raise ConfigError(
             f"syncgan reads a mapping with {', '.join(modalities)} and either 'labels' or 'pairs', got "
@@ -91,13 +107,18 @@ def read_sync_data(
     missing = [name for name in modalities if name not in data]
     if unknown or missing:
         raise ImageInputError(f"the modalities are {', '.join(modalities)}; missing {missing}, unknown {unknown}.")
-    values = {
-        name: modality.read(data[name], **(options if isinstance(modality, ImageModality) else {}))
+    own = {name: dict(options.pop(name, {})) for name in modalities}
+    read = {
+        name: modality.read_labelled(
+            data[name], **(options if isinstance(modality, ImageModality) else {}) | own[name]
+        )
         for name, modality in modalities.items()
     }
+    values = {name: items for name, (items, _) in read.items()}
     counts = {name: len(items) for name, items in values.items()}
     if "labels" in data:
-        return SyncData(values, _by_labels(data["labels"], counts), by_label=True)
+        found = {name: found for name, (_, found) in read.items()} if data["labels"] == "own" else data["labels"]
+        return SyncData(values, _by_labels(found, counts), by_label=True)
     return SyncData(values, _by_pairs(data["pairs"], counts, k, seed), by_label=False)
 
 
@@ -165,6 +186,10 @@ def _by_labels(labels: Any, counts: Mapping[str, int]) -> dict[str, Tensor]:
         if len(labels[name]) != count:
             raise ImageInputError(
                 f"{len(labels[name])} labels for {count} items of {name}; give one for each, or None."
+            )
+        if all(one is None for one in _plain(labels[name])):
+            raise ImageInputError(
+                f"no item of {name} has a label; sort the files into a folder for each concept, or pass labels or pairs."
             )
     every = sorted({str(one) for name in counts for one in _plain(labels[name]) if one is not None})
     number = {label: index for index, label in enumerate(every)}

@@ -36,7 +36,8 @@ def invert(
     name: str,
     *,
     steps: int,
-    restarts: int,
+    restarts: int = 1,
+    start: Tensor | None = None,
     lr: float = 0.05,
     seed: int = 0,
 ) -> Found:
@@ -47,29 +48,33 @@ def invert(
         synchronizer: gives features to compare; ``None`` compares pixels only.
         items: ``(N, C, H, W)`` in [-1, 1].
         name: of their modality.
-        steps: of Adam for each start.
-        restarts: starts, of which each item keeps its best.
+        steps: of Adam for each start; 0 takes the start as it is.
+        restarts: random starts, of which each item keeps its best.
+        start: ``(N, c + p)`` codes of modality ``name`` to begin with, once, instead.
         lr: Adam's learning rate.
         seed: of the starts.
     """
     random = torch.Generator().manual_seed(seed)
     wanted = None if synchronizer is None else synchronizer.embed(items, name).detach()
     best = Found(torch.zeros(len(items), generator.z_dim, device=items.device), torch.full((len(items),), torch.inf))
-    for _ in range(restarts):
-        start = torch.randn(len(items), generator.z_dim, generator=random).to(items.device)
-        codes = start.clone().requires_grad_(True)
+    for _ in range(restarts if start is None else 1):
+        codes = torch.randn(len(items), generator.z_dim, generator=random).to(items.device)
+        if start is not None:
+            codes[:, : generator.concept_dim] = start[:, : generator.concept_dim]
+            codes[:, generator.private(name)] = start[:, generator.concept_dim :]
+        codes.requires_grad_(True)
         optimizer = torch.optim.Adam([codes], lr=lr)
         with torch.enable_grad():
             for _ in range(steps):
                 drawn = generator.one(codes, name)
-                loss = _error(drawn, items).sum() + PRIOR * codes.square().mean(dim=1).sum()
+                loss = squared_error(drawn, items).sum() + PRIOR * codes.square().mean(dim=1).sum()
                 if synchronizer is not None and wanted is not None:
                     features = synchronizer.embed(drawn, name)
                     loss = loss + FEATURES * (1 - torch.cosine_similarity(features, wanted, dim=1)).sum()
                 (codes.grad,) = torch.autograd.grad(loss, codes)
                 optimizer.step()
         with torch.no_grad():
-            error = _error(generator.one(codes, name), items).cpu()
+            error = squared_error(generator.one(codes, name), items).cpu()
         better = error < best.error
         latents = torch.where(better[:, None].to(codes.device), codes.detach(), best.latents)
         best = Found(latents, torch.where(better, error, best.error))
@@ -94,15 +99,14 @@ def choose(
     drawn = torch.cat([generator.one(part, names[1]) for part in codes.split(64)])
     logits = torch.stack([synchronizer.combinations(one[None], drawn, names)[0] for one in items])
     chosen = codes[logits.argmax(dim=1)]
-    return Found(chosen, _error(generator.one(chosen, names[0]), items).cpu())
+    return Found(chosen, squared_error(generator.one(chosen, names[0]), items).cpu())
 
 
 def with_private(generator: JointGenerator, found: Found, name: str, *, seed: int) -> Tensor:
     """The codes with fresh private parts for every modality but ``name``: other looks of the same concept."""
     fresh = torch.randn(found.latents.shape, generator=torch.Generator().manual_seed(seed)).to(found.latents.device)
-    start = generator.concept_dim + list(generator.parts).index(name) * generator.private_dim
-    fresh[:, : generator.concept_dim] = found.latents[:, : generator.concept_dim]
-    fresh[:, start : start + generator.private_dim] = found.latents[:, start : start + generator.private_dim]
+    for kept in (slice(generator.concept_dim), generator.private(name)):
+        fresh[:, kept] = found.latents[:, kept]
     return fresh
 
 
@@ -114,5 +118,6 @@ def pictures(values: Mapping[str, Tensor]) -> Tensor:
     return first.expand(-1, 3, -1, -1)
 
 
-def _error(drawn: Tensor, items: Tensor) -> Tensor:
+def squared_error(drawn: Tensor, items: Tensor) -> Tensor:
+    """``(N,)`` mean squared difference of each item."""
     return (drawn.float() - items.float()).square().flatten(1).mean(dim=1)

@@ -5,19 +5,21 @@ or ``vector:10``.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from lowshotgan.checks import positive
-from lowshotgan.data.audio import LogMel, Sound, list_sounds, read_sound
+from lowshotgan.data.audio import LogMel, Sound
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, to_pil
+from lowshotgan.data.sounds import open_sounds, sounds_of
 from lowshotgan.errors import ConfigError, ImageInputError
+from lowshotgan.messages import tell
 
 
 @runtime_checkable
@@ -34,6 +36,10 @@ class Modality(Protocol):
 
     def read(self, raw: Any, **options: Any) -> Tensor:
         """Files or objects to ``(N, C, H, W)`` float32 in [-1, 1]."""
+        ...
+
+    def read_labelled(self, raw: Any, **options: Any) -> tuple[Tensor, list[str | None]]:
+        """The same, and the folder or label file's label of each item; ``None`` where there is none."""
         ...
 
     def decode(self, values: Tensor) -> Any:
@@ -73,8 +79,14 @@ class ImageModality:
         Raises:
             ImageInputError: for unreadable images.
         """
-        values = from_uint8(load_images(raw, resolution=self.size, **options).uint8())
-        return values if self.channels == 3 else values.mean(dim=1, keepdim=True)
+        return self.read_labelled(raw, **options)[0]
+
+    def read_labelled(self, raw: Any, **options: Any) -> tuple[Tensor, list[str | None]]:
+        """The images, and of each the folder it lies in or what an idx label file says."""
+        images = load_images(raw, resolution=self.size, **options)
+        parts = [from_uint8(part) for part in images.uint8().split(1000)]
+        values = torch.cat(parts if self.channels == 3 else [part.mean(dim=1, keepdim=True) for part in parts])
+        return values, [images.source.label(index) for index in range(len(images))]
 
     def decode(self, values: Tensor) -> list[Any]:
         """PIL images."""
@@ -114,36 +126,48 @@ class SpectrogramModality:
         return f"logmel:1x{t.mels}x{t.frames}@{numbers}"
 
     def read(self, raw: Any, **options: Any) -> Tensor:
-        """A sound file, a folder of them, a list of files, ``Sound`` objects or ``(samples, rate)``.
+        """Anything ``open_sounds`` takes, with its options: a folder, zip, file, ``Sound``, ``(samples, rate)`` or a list;
+        or spectrograms ``(N, 1, mels, frames)`` in [-1, 1] as this modality makes them.
+
+        Other rates are resampled and several channels averaged, which is told once for all.
 
         Raises:
             ImageInputError: for an unreadable or silent recording; the message names it.
         """
-        if options:
-            raise ConfigError(f"recordings take no {', '.join(sorted(options))}.")
-        found = []
-        for index, (name, sound) in enumerate(self._sounds(raw)):
+        return self.read_labelled(raw, **options)[0]
+
+    def read_labelled(self, raw: Any, **options: Any) -> tuple[Tensor, list[str | None]]:
+        """The recordings, and of each the folder it lies in."""
+        unknown = sorted(set(options) - {"include", "exclude"})
+        if unknown:
+            raise ConfigError(f"recordings take no {', '.join(unknown)}; only include and exclude.")
+        if isinstance(raw, Tensor) and raw.ndim == 4:
+            return self._checked(raw), [None] * len(raw)
+        recordings = open_sounds(raw, **options)
+        found, changed = [], Counter[str]()
+        for name, sound in sounds_of(recordings):
             try:
                 found.append(self.transform.encode(sound))
             except ImageInputError as error:
-                raise ImageInputError(f"{name or f'recording {index}'}: {error}") from error
-        return torch.stack(found)
+                raise ImageInputError(f"{name}: {error}") from error
+            if sound.rate != self.transform.rate:
+                changed[f"resampled from {sound.rate} to {self.transform.rate} samples per second"] += 1
+            if sound.channels > 1:
+                changed[f"brought from {sound.channels} channels to their mean"] += 1
+        for what, count in changed.items():
+            tell(f"{count} of {len(found)} recordings were {what}.")
+        return torch.stack(found), [one.label for one in recordings]
+
+    def _checked(self, values: Tensor) -> Tensor:
+        if tuple(values.shape[1:]) != self.shape or not len(values) or not (values.abs() <= 1).all():
+            raise ImageInputError(
+                f"spectrograms must be (N, {', '.join(map(str, self.shape))}) in [-1, 1], got {tuple(values.shape)}."
+            )
+        return values.float()
 
     def decode(self, values: Tensor) -> list[Sound]:
         """Recordings."""
         return [self.transform.decode(one) for one in values]
-
-    @staticmethod
-    def _sounds(raw: Any) -> list[tuple[str, Sound]]:
-        if isinstance(raw, str | Path) and Path(raw).expanduser().is_dir():
-            files: Sequence[Any] = list_sounds(Path(raw).expanduser())
-            if not files:
-                raise ImageInputError(f"{raw} holds no sound files; put .wav files there.")
-            raw = files
-        entries = [raw] if isinstance(raw, str | Path | Sound) or _is_pair(raw) else list(raw)
-        if not entries:
-            raise ImageInputError("there are no recordings; pass at least one.")
-        return [(str(e) if isinstance(e, str | Path) else "", _as_sound(e)) for e in entries]
 
 
 @dataclass(frozen=True)
@@ -181,6 +205,11 @@ class VectorModality:
         if not (values.abs() <= 1).all():
             raise ImageInputError("vectors must be finite and in [-1, 1]; scale them first.")
         return values[:, :, None, None]
+
+    def read_labelled(self, raw: Any, **options: Any) -> tuple[Tensor, list[str | None]]:
+        """The numbers, which have no labels of their own."""
+        values = self.read(raw, **options)
+        return values, [None] * len(values)
 
     def decode(self, values: Tensor) -> Tensor:
         """``(N, dim)``."""
@@ -232,19 +261,3 @@ def as_lines(modalities: Mapping[str, Modality | str] | Sequence[str]) -> tuple[
     if not isinstance(modalities, Mapping):
         return tuple(modalities)
     return tuple(f"{name}={m if isinstance(m, str) else m.spec}" for name, m in modalities.items())
-
-
-def _is_pair(raw: Any) -> bool:
-    return isinstance(raw, tuple) and len(raw) == 2 and isinstance(raw[1], int)
-
-
-def _as_sound(entry: Any) -> Sound:
-    if isinstance(entry, Sound):
-        return entry
-    if isinstance(entry, str | Path):
-        return read_sound(entry)
-    if _is_pair(entry):
-        return Sound(torch.as_tensor(entry[0], dtype=torch.float32), entry[1])
-    raise ImageInputError(
-        f"cannot use a {type(entry).__name__} as a recording; pass a path, a Sound or (samples, rate)."
-    )

@@ -31,12 +31,20 @@ class JointGenerator(nn.Module):
 
     def code(self, latents: Tensor, name: str) -> Tensor:
         """The part ``(B, c + p)`` of whole codes ``(B, z_dim)`` that modality ``name`` sees."""
+        return torch.cat([latents[:, : self.concept_dim], latents[:, self.private(name)]], dim=1)
+
+    def private(self, name: str) -> slice:
+        """Where in a whole code the private part of modality ``name`` is."""
         start = self.concept_dim + list(self.parts).index(name) * self.private_dim
-        return torch.cat([latents[:, : self.concept_dim], latents[:, start : start + self.private_dim]], dim=1)
+        return slice(start, start + self.private_dim)
 
     def one(self, latents: Tensor, name: str) -> Tensor:
         """``(B, C, H, W)`` of one modality."""
-        values: Tensor = self.parts[name](self.code(latents, name))
+        return self.decode(self.code(latents, name), name)
+
+    def decode(self, code: Tensor, name: str) -> Tensor:
+        """``(B, C, H, W)`` of one modality from the part ``(B, c + p)`` of the code that it sees."""
+        values: Tensor = self.parts[name](code)
         return values
 
     def forward(self, latents: Tensor) -> dict[str, Tensor]:
@@ -45,7 +53,7 @@ class JointGenerator(nn.Module):
 
 
 class Judges(nn.Module):
-    """Discriminators by modality, and the synchronizer."""
+    """Discriminators by modality, the synchronizer, and encoders where the configuration wants them."""
 
     def __init__(self, config: SyncGANConfig) -> None:
         super().__init__()
@@ -53,6 +61,9 @@ class Judges(nn.Module):
         self.discriminators = nn.ModuleDict({name: make_discriminator(s, config) for name, s in shapes.items()})
         kind = TwoTower if config.synchronizer == "two_tower" else Concat
         self.synchronizer: TwoTower | Concat = kind(shapes, config.synchronizer_width)
+        code = config.concept_dim + config.private_dim
+        wanted = shapes if config.encoders else {}
+        self.encoders = nn.ModuleDict({n: make_encoder(s, code, config.width) for n, s in wanted.items()})
 
 
 class TwoTower(nn.Module):
@@ -176,7 +187,25 @@ def make_discriminator(shape: Shape, config: SyncGANConfig) -> nn.Module:
     return nn.Sequential(*body, spectral_norm(nn.Linear(deepest * (side >> levels) ** 2, 1)))
 
 
-class _SignedSigmoid(nn.Module):
+def make_encoder(shape: Shape, code: int, width: int) -> nn.Sequential:
+    """From items to the part ``(B, c + p)`` of the code that their modality sees; nothing squashes it."""
+    channels, side, _ = shape
+    if side == 1:
+        return nn.Sequential(nn.Flatten(), nn.Linear(channels, FEATURES), nn.ReLU(), nn.Linear(FEATURES, code))
+    levels = 2 if side == 28 else int(math.log2(side)) - 2
+    widths = [channels, *(width * 2 ** min(i, 3) for i in range(levels))]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * (side >> levels) ** 2, code))
+
+
+def doubled(before: int, after: int) -> nn.ConvTranspose2d:
+    """A transposed 5 x 5 convolution to twice the side."""
+    return nn.ConvTranspose2d(before, after, kernel_size=5, stride=2, padding=2, output_padding=1)
+
+
+class SignedSigmoid(nn.Module):
     """The released sigmoid output in the range of the library: ``2 sigmoid(x) - 1``."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -189,10 +218,9 @@ def _official_generator(channels: int, side: int, code: int) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Linear(code, widths[0] * start**2), nn.ReLU()]
     layers.append(nn.Unflatten(1, (widths[0], start, start)))
     for before, after in itertools.pairwise(widths):
-        up = nn.ConvTranspose2d(before, after, kernel_size=5, stride=2, padding=2, output_padding=1)
-        layers += [nn.BatchNorm2d(before), up, nn.ReLU()]
+        layers += [nn.BatchNorm2d(before), doubled(before, after), nn.ReLU()]
     last = nn.Conv2d(widths[-1], channels, kernel_size=3, padding=1)
-    return nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), last, _SignedSigmoid())
+    return nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), last, SignedSigmoid())
 
 
 def _official_discriminator(channels: int, side: int) -> nn.Sequential:

@@ -1,8 +1,9 @@
-"""The two stages of SyncGAN (Chen, Chen and Hu, ICME 2018), for any number of modalities.
+"""The stages of SyncGAN (Chen, Chen and Hu, ICME 2018), for any number of modalities.
 
 synchronizer   S <- do these two show the same concept? real pairs only
 adversarial    D_m <- real or generated;  S again, now and then;  G <- fool every D_m, be synchronous for one code
                and asynchronous for two
+encoders       E_m <- invert the finished G_m; only for models that have encoders
 """
 
 import itertools
@@ -21,7 +22,8 @@ from lowshotgan.losses.adversarial import (
 from lowshotgan.losses.synchrony import all_pairs_synchrony, synchrony
 from lowshotgan.nets.shift import random_shift
 from lowshotgan.systems.syncgan.config import SyncGANTraining
-from lowshotgan.systems.syncgan.networks import JointGenerator, Judges, TwoTower
+from lowshotgan.systems.syncgan.inversion import squared_error
+from lowshotgan.systems.syncgan.networks import Concat, JointGenerator, Judges, TwoTower
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 
@@ -85,9 +87,9 @@ class SyncGANLosses:
         fakes = self.generator(draws.normal(count, self.generator.z_dim))
         seen = {name: self.view(fakes[name], draws) for name in self.names}
         terms = {f"adversarial_{name}": self.of_generator(self.judge(seen[name], name)) for name in self.names}
-        same = [synchrony(judge(seen[a], seen[b], (a, b)), 1.0) for a, b in self.pairs]
-        apart = [synchrony(judge(seen[a], seen[b].roll(1, dims=0), (a, b)), 0.0) for a, b in self.pairs]
-        return terms | {"synchrony": torch.stack(same).mean(dim=0), "asynchrony": torch.stack(apart).mean(dim=0)}
+        told = [same_and_apart(judge, seen[a], seen[b], (a, b)) for a, b in self.pairs]
+        same, apart = (torch.stack(values).mean(dim=0) for values in zip(*told, strict=True))
+        return terms | {"synchrony": same, "asynchrony": apart}
 
     def judge(self, values: Tensor, name: str) -> Tensor:
         """Logits ``(B, 1)`` of one discriminator."""
@@ -97,6 +99,19 @@ class SyncGANLosses:
     def view(self, values: Tensor, draws: Draws) -> Tensor:
         """What judges see, real and generated alike."""
         return random_shift(values, draws, pixels=self.training.shift) if values.shape[-1] > 1 else values
+
+
+def same_and_apart(judge: TwoTower | Concat, a: Tensor, b: Tensor, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
+    """``(B,)`` losses of pairs of one code against 1, and of pairs of two codes against 0.
+
+    Two towers compare every item with all others at no cost, so theirs is the mean over those; otherwise it is the next.
+    """
+    if isinstance(judge, Concat) or len(a) < 2:
+        return synchrony(judge(a, b, names), 1.0), synchrony(judge(a, b.roll(1, dims=0), names), 0.0)
+    table = judge.combinations(a, b, names)
+    other = 1 - torch.eye(len(a), device=table.device)
+    apart = synchrony(table.flatten(), 0.0).view_as(table)
+    return synchrony(table.diagonal(), 1.0), (apart * other).sum(dim=1) / other.sum(dim=1)
 
 
 def synchronizer_stage(losses: SyncGANLosses, batches: Batches) -> Stage:
@@ -156,6 +171,38 @@ def adversarial_stage(
         on_step=[on_step],
         preview=preview,
     )
+
+
+def encoder_stage(
+    generator: JointGenerator, encoders: nn.ModuleDict, batches: Batches, training: SyncGANTraining
+) -> Stage:
+    """One stage that trains encoders to invert the finished ``generator``, which stays as it is."""
+    generator.eval().requires_grad_(False)
+    encoders.requires_grad_(True).train()
+
+    def terms(batch: Batch) -> Mapping[str, Tensor]:
+        return encoder_terms(generator, encoders, batch)
+
+    return Stage(
+        name="encoders",
+        steps=training.encoder_steps,
+        batches=batches,
+        groups={"encoders": ParamGroup(list(encoders.parameters()), lr=training.encoder_lr, betas=(0.9, 0.999))},
+        phases=[Phase("encoders", "encoders", terms, {"code": 1.0, "reconstruction": 2.0})],
+        modules={"encoders": encoders},
+    )
+
+
+def encoder_terms(generator: JointGenerator, encoders: nn.ModuleDict, batch: Batch) -> Mapping[str, Tensor]:
+    """How far E(G(z)) is from z, and G(E(x)) from real x: mean squares, averaged over the modalities, ``(B,)`` each."""
+    codes, items = [], []
+    for name, encoder in encoders.items():
+        real = batch.images[f"any/{name}"]
+        wanted = generator.code(batch.draws.normal(len(real), generator.z_dim), name)
+        found = encoder(torch.cat([generator.decode(wanted, name), real]))
+        codes.append((found[: len(real)].float() - wanted).square().mean(dim=1))
+        items.append(squared_error(generator.decode(found[len(real) :], name), real))
+    return {"code": torch.stack(codes).mean(dim=0), "reconstruction": torch.stack(items).mean(dim=0)}
 
 
 def _only_real(losses: SyncGANLosses, batch: Batch) -> Mapping[str, Tensor]:

@@ -5,79 +5,30 @@ Chen, Chen and Hu, "Synchronize the Latent Space of Cross-modal GANs", ICME 2018
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from lowshotgan.checks import one_of, parse_seeds, positive
-from lowshotgan.data.audio import Sound
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
-from lowshotgan.losses.synchrony import auc
 from lowshotgan.messages import tell, warn
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.generation import OutputType
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
 from lowshotgan.systems.syncgan.data import PairBatches, SyncData, read_sync_data
 from lowshotgan.systems.syncgan.inversion import choose, invert, pictures, with_private
-from lowshotgan.systems.syncgan.modalities import Modality, as_lines
+from lowshotgan.systems.syncgan.measures import held_out_auc, usual_errors
+from lowshotgan.systems.syncgan.modalities import as_lines
 from lowshotgan.systems.syncgan.networks import JointGenerator, Judges
-from lowshotgan.systems.syncgan.stages import SyncGANLosses, adversarial_stage, synchronizer_stage
+from lowshotgan.systems.syncgan.results import JointGeneration
+from lowshotgan.systems.syncgan.stages import SyncGANLosses, adversarial_stage, encoder_stage, synchronizer_stage
 from lowshotgan.types import PathLike, Stage
 
 READY = 0.7
 """Area under the curve below which the synchronizer cannot teach."""
-
-
-@dataclass(frozen=True)
-class JointGeneration(Generation):
-    """Generated items of one modality or of several, synchronous by position; ``tensor`` shows the first of them.
-
-    Attributes:
-        values: modality -> ``(N, C, H, W)`` in [-1, 1].
-        modalities: modality -> how to decode it.
-        error: after ``transfer``, ``(N,)`` what is left of the difference from each item; else ``None``.
-    """
-
-    values: Mapping[str, Tensor] = field(default_factory=dict)
-    modalities: Mapping[str, Modality] = field(default_factory=dict)
-    error: Tensor | None = None
-
-    def decoded(self, name: str) -> Any:
-        """PIL images, ``Sound`` objects or ``(N, dim)`` numbers of one modality."""
-        one_of("modality", name, self.values)
-        return self.modalities[name].decode(self.values[name])
-
-    @property
-    def audio(self) -> list[Sound]:
-        """The recordings.
-
-        Raises:
-            ConfigError: if no modality is sound.
-        """
-        for name, modality in self.modalities.items():
-            if name in self.values and modality.spec.startswith("logmel"):
-                found: list[Sound] = self.decoded(name)
-                return found
-        raise ConfigError(f"there is no sound among {', '.join(self.values)}; generate with its modality.")
-
-    def save(self, folder: str | Path, *, prefix: str = "seed") -> list[Path]:
-        """Write a PNG or WAV for each item of each modality, named by seed (or position); vectors are left out."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        numbers = self.seeds if self.seeds is not None else range(len(self))
-        paths = []
-        for name, values in self.values.items():
-            made = [] if values.shape[-1] == 1 else self.decoded(name)
-            for number, one in zip(numbers, made, strict=False):
-                ending = "wav" if isinstance(one, Sound) else "png"
-                paths.append(folder / f"{prefix}{number:06d}_{name}.{ending}")
-                one.save(paths[-1])
-        return paths
 
 
 class SyncGAN(System):
@@ -158,9 +109,9 @@ class SyncGAN(System):
         *,
         to: str,
         from_: str | None = None,
-        method: str = "optimize",
+        method: str = "auto",
         n: int = 1,
-        steps: int = 150,
+        steps: int | None = None,
         restarts: int = 2,
         candidates: int = 256,
         seed: int = 0,
@@ -172,11 +123,12 @@ class SyncGAN(System):
             items: what the modality reads: paths, images, recordings.
             to: modality of the result.
             from_: of the items; may be left out if there are two.
-            method: "optimize" finds the code that draws each item; "nearest" asks the synchronizer which of some
-                generated items fits it best.
+            method: "encoder" asks the trained encoder for the code; "hybrid" goes on from there by optimisation;
+                "optimize" starts it anywhere; "nearest" asks the synchronizer which of some generated items fits best.
+                "auto" is "hybrid" where there are encoders, else "optimize".
             n: results for each item, with private parts of their own.
-            steps: of the optimisation.
-            restarts: starts of it, of which each item keeps its best.
+            steps: of the optimisation; by default 50 for "hybrid" and 150 for "optimize".
+            restarts: random starts of it, of which each item keeps its best.
             candidates: of "nearest".
             seed: of everything random.
             output_type: of ``images``.
@@ -186,26 +138,29 @@ class SyncGAN(System):
             what its code draws in its own modality.
 
         Raises:
-            ConfigError: for unknown modalities, or without the judges that "nearest" asks.
+            ConfigError: for unknown modalities, or without the judges or encoders that the method asks.
             ImageInputError: for unreadable items.
         """
-        one_of("method", method, ("nearest", "optimize"))
         one_of("to", to, self.modalities)
         source = self._source(from_, to)
-        for name, value in (("n", n), ("steps", steps), ("restarts", restarts), ("candidates", candidates)):
+        for name, value in (("n", n), ("steps", steps or 1), ("restarts", restarts), ("candidates", candidates)):
             positive(name, value)
+        method = self._method(method)
         values = self.modalities[source].read(items).to(self.device)
         self.settle()
         generator, judges = self.generator.eval(), self.discriminator
         synchronizer = judges.synchronizer.eval() if judges is not None else None
-        if method == "optimize":
-            found = invert(generator, synchronizer, values, source, steps=steps, restarts=restarts, seed=seed)
-        elif synchronizer is None:
-            raise ConfigError(
-                f"{self.arch} was loaded without its judges, which method='nearest' asks; use 'optimize'."
-            )
-        else:
+        if method == "nearest":
+            assert synchronizer is not None
             found = choose(generator, synchronizer, values, (source, to), candidates=candidates, seed=seed)
+        elif method == "optimize":
+            found = invert(generator, synchronizer, values, source, steps=steps or 150, restarts=restarts, seed=seed)
+        else:
+            assert judges is not None
+            start = judges.encoders.eval()[source](values)
+            steps = 0 if method == "encoder" else steps or 50
+            found = invert(generator, synchronizer, values, source, steps=steps, start=start, seed=seed)
+        self._doubt(found.error, source)
         looks = [found.latents] + [with_private(generator, found, source, seed=seed + i) for i in range(1, n)]
         codes = torch.stack(looks, dim=1).flatten(0, 1)
         made = self._draw(codes, [to], 16)
@@ -275,6 +230,12 @@ class SyncGAN(System):
             on_step=self._mark_stale,
             preview=self._preview,
         )
+        if self.config.encoders and training.encoder_steps:
+            self.settle()
+            batches = PairBatches(data, members, batch, device=self.device, **process)
+            yield encoder_stage(averaged, self.discriminator.encoders, batches, training)
+            usual = usual_errors(averaged, self.discriminator.encoders, data)
+            self.details["encoders"] = {"steps": training.encoder_steps} | usual
 
     def finetune_stages(self, data: SyncData, training: SyncGANFineTuning, **process: int) -> Iterator[Stage]:
         """Learn from a few more pairs, beside all the unpaired items given: the stages of training, gently."""
@@ -291,6 +252,33 @@ class SyncGAN(System):
         self.settle()
         return super().save_pretrained(folder, **options)
 
+    def _method(self, method: str) -> str:
+        """The method to use, once it is known that its networks are there."""
+        one_of("method", method, ("auto", "encoder", "hybrid", "nearest", "optimize"))
+        encoders = self.discriminator is not None and "encoders" in self.details
+        if method == "auto":
+            return "hybrid" if encoders else "optimize"
+        if method != "optimize" and self.discriminator is None:
+            raise ConfigError(
+                f"{self.arch} was loaded without its judges, which method={method!r} asks; use 'optimize'."
+            )
+        if method in ("encoder", "hybrid") and not encoders:
+            raise ConfigError(
+                f"{self.arch} has no trained encoders, which method={method!r} asks; train it with encoders=True and "
+                "encoder_steps, or use 'optimize'."
+            )
+        return method
+
+    def _doubt(self, error: Tensor, source: str) -> None:
+        """Warn of items that are drawn worse than nearly all that the encoder was trained on."""
+        usual = self.details.get("encoders", {}).get(f"error_95_{source}")
+        worse = int((error > usual).sum()) if usual is not None else 0
+        if worse:
+            warn(
+                f"{worse} of {len(error)} items are met worse than 95% of the training items (error above {usual}); "
+                "what they become may mean nothing."
+            )
+
     def _source(self, from_: str | None, to: str) -> str:
         others = [name for name in self.modalities if name != to]
         if from_ is None and len(others) == 1:
@@ -305,19 +293,13 @@ class SyncGAN(System):
         parts = [part.to(self.device) for part in codes.float().split(size)]
         return {name: torch.cat([generator.one(part, name).float().cpu() for part in parts]) for name in names}
 
-    @torch.no_grad()
     def _tell_synchronizer(self, data: SyncData, held_out: Sequence[Mapping[str, Tensor]]) -> None:
         """Say how well held-out items are matched, over all pairs of the first two modalities."""
         assert self.discriminator is not None
         if not held_out:
             return
         one, other = tuple(self.modalities)[:2]
-        per_group = max(1, 200 // len(held_out))
-        rows = [{name: group[name][:per_group] for name in (one, other)} for group in held_out]
-        groups = {n: torch.cat([torch.full((len(r[n]),), i) for i, r in enumerate(rows)]) for n in (one, other)}
-        items = {n: data.values[n][torch.cat([r[n] for r in rows])].to(self.device) for n in (one, other)}
-        logits = self.discriminator.synchronizer.eval().combinations(items[one], items[other], (one, other)).cpu()
-        found = auc(logits.flatten(), (groups[one][:, None] == groups[other][None]).flatten())
+        found = held_out_auc(self.discriminator.synchronizer, data, held_out, (one, other))
         self.details["synchronizer"] = {"held_out_auc": round(found, 4)}
         tell(f"The synchronizer tells matching from other pairs with an AUC of {found:.3f} on held-out items.")
         if found < READY:

@@ -3,11 +3,13 @@
 import copy
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
 from lowshotgan.api import create_model, finetune, load
 from lowshotgan.data.audio import Sound
+from lowshotgan.data.images import to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.losses.synchrony import all_pairs_synchrony
@@ -15,8 +17,10 @@ from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANTraining
 from lowshotgan.systems.syncgan.data import PairBatches, read_sync_data
 from lowshotgan.systems.syncgan.modalities import ImageModality, SpectrogramModality, VectorModality, parse_modality
 from lowshotgan.systems.syncgan.networks import Concat, TwoTower, branch, make_discriminator, make_generator
+from lowshotgan.systems.syncgan.stages import encoder_terms
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.source import train_source
 from lowshotgan.types import Batch
 
 MODALITIES = {"image": ImageModality(16, 1), "audio": "logmel:1x16x16@8000/400/400/512/60-3900"}
@@ -139,9 +143,10 @@ def test_the_generator_is_judged_synchronous_by_one_code_and_not_by_two():
     assert not losses.judges.synchronizer.training
     fakes = losses.generator(Draws(3).normal(6, losses.generator.z_dim))
     judge = losses.judges.synchronizer
-    same, apart = judge(fakes["a"], fakes["b"], ("a", "b")), judge(fakes["a"], fakes["b"].roll(1, 0), ("a", "b"))
-    torch.testing.assert_close(found["synchrony"], torch.nn.functional.softplus(-same))
-    torch.testing.assert_close(found["asynchrony"], torch.nn.functional.softplus(apart))
+    rows = [judge(fakes["a"], fakes["b"].roll(i, 0), ("a", "b")) for i in range(6)]
+    torch.testing.assert_close(found["synchrony"], torch.nn.functional.softplus(-rows[0]))
+    apart = torch.stack([torch.nn.functional.softplus(row) for row in rows[1:]]).mean(0)
+    torch.testing.assert_close(found["asynchrony"], apart)
     torch.testing.assert_close(found["adversarial_a"], -losses.judges.discriminators["a"](fakes["a"])[:, 0])
 
 
@@ -218,6 +223,24 @@ def test_unusable_data_is_explained(change, message):
         vectors().read_data({"a": 1, "b": 2})
 
 
+def test_labels_of_their_own(tmp_path):
+    """Folders name what recordings say; a label file says what idx images show; options reach one modality alone."""
+    for name in ("0/a.wav", "1/a.wav", "1/b.wav"):
+        Sound(torch.randn(9000, generator=torch.Generator().manual_seed(0)) / 9, 8000).save(tmp_path / "spoken" / name)
+    for part, values in (("images-idx3", torch.zeros(4, 16, 16)), ("labels-idx1", torch.tensor([1, 0, 0, 1]))):
+        sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
+        head = bytes((0, 0, 8, values.ndim)) + sizes
+        (tmp_path / f"train-{part}-ubyte").write_bytes(head + values.byte().numpy().tobytes())
+    paths = {"image": tmp_path, "audio": tmp_path / "spoken"}
+    data = tiny().read_data(paths, audio={"exclude": ["1/b.wav"]}, image={"split": "train"})
+    assert data.groups["image"].tolist() == [1, 0, 0, 1] and data.groups["audio"].tolist() == [0, 1]
+    assert torch.equal(tiny().read_data(paths, labels="own").groups["audio"], torch.tensor([0, 1, 1]))
+    aligned = tiny().read_data(paths | {"image": tmp_path}, pairs=[(0, 0), (1, 2)])
+    assert aligned.groups["image"].tolist() == [0, 1, -1, -1] and not aligned.by_label
+    with pytest.raises(ImageInputError, match="no item of b has a label"):
+        vectors().read_data({**clusters(), "labels": {"a": [0] * 80, "b": [None] * 80}})
+
+
 # ---- modalities ----
 
 
@@ -268,6 +291,17 @@ def test_a_seed_gives_the_same_pair_whatever_is_asked_for(tmp_path):
     model.save_pretrained(tmp_path / "model")
     again = load(tmp_path / "model")
     assert torch.equal(again.generate(3).values["audio"], both.values["audio"]) and again.config == model.config
+
+
+def test_a_grid_puts_modalities_side_by_side():
+    made = tiny().generate(4)
+    sheet = np.asarray(made.grid(2))
+    assert sheet.shape == (2 * 18 + 2, 4 * 18 + 2, 3)
+    image, sound = (made.decoded("image")[1], to_pil(made.values["audio"][1:2].flip(2).expand(-1, 3, -1, -1))[0])
+    assert np.array_equal(sheet[2:18, 38:54], np.asarray(image)) and np.array_equal(
+        sheet[2:18, 56:72], np.asarray(sound)
+    )
+    assert vectors().generate(3).grid().size == (2 * 4 + 2, 2 * 10 + 2)
 
 
 def test_transfer_finds_the_code_and_tells_what_is_left():
@@ -351,6 +385,39 @@ def test_a_few_pairs_fine_tune_a_trained_model(trained, tmp_path):
     )
     assert run.fit.stopped == "finished" and "finetuning" in run.model.details
     assert torch.allclose(load(tmp_path / "r").generate(3).values["b"], run.model.generate(3).values["b"], atol=1e-5)
+
+
+def test_encoders_learn_codes_and_start_the_search(tmp_path):
+    model = vectors(encoders=True)
+    with pytest.raises(ConfigError, match="no trained encoders"):
+        model.transfer(torch.zeros(1, 2), to="b", method="encoder")
+    steps = {"steps": 2, "batch_size": 16, "synchronizer_steps": 2, "encoder_steps": 150}
+    run = train_source(model, clusters(), output_dir=tmp_path, training=steps, device="cpu", progress=False)
+    again = load(tmp_path)
+    items = again.generate(20, modality="a").values["a"].flatten(1)
+    direct = again.transfer(items, to="b", method="encoder")
+    usual = run.model.details["encoders"]["error_95_a"]
+    mean = (items - items.mean(0)).square().mean()
+    assert float(direct.error.mean()) < 0.2 * float(mean) and direct.error.max() < 3 * usual
+    wanted = run.model.discriminator.encoders["a"](items[:, :, None, None])
+    torch.testing.assert_close(again.generator.code(direct.latents, "a"), wanted, atol=1e-5, rtol=1e-4)
+    assert float(again.transfer(items, to="b").error.mean()) < float(direct.error.mean())  # hybrid
+    del again.details["encoders"]
+    assert again._method("auto") == "optimize"
+
+
+def test_encoder_terms_are_distances_of_codes_and_items():
+    model = vectors(encoders=True).eval()
+    batch = Batch({"any/a": torch.rand(5, 2, 1, 1), "any/b": torch.rand(5, 2, 1, 1)}, Draws(2), 0, 0.0)
+    found = encoder_terms(model.generator, model.discriminator.encoders, batch)
+    draws, codes, items = Draws(2), 0, 0
+    for name, encoder in model.discriminator.encoders.items():
+        wanted = model.generator.code(draws.normal(5, model.config.z_dim), name)
+        codes += (encoder(model.generator.decode(wanted, name)) - wanted).square().mean(1) / 2
+        drawn = model.generator.decode(encoder(batch.images[f"any/{name}"]), name)
+        items += (drawn - batch.images[f"any/{name}"]).square().flatten(1).mean(1) / 2
+    torch.testing.assert_close(found["code"], codes)
+    torch.testing.assert_close(found["reconstruction"], items)
 
 
 class Cut(Exception):
