@@ -15,6 +15,7 @@ from lowshotgan.systems.genho.config import GenHoConfig, GenHoFineTuning, GenHoT
 from lowshotgan.systems.genho.search import assign, nearest_latents, refine_latents
 from lowshotgan.systems.genho.stages import EncoderLosses, RedrawingLosses, SourceLosses, redrawing_phases
 from lowshotgan.systems.genho.system import GenHo
+from lowshotgan.systems.genho.target import encoder_steps
 from lowshotgan.systems.perception import Perception
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
@@ -316,7 +317,7 @@ def test_schedules_of_the_release(pairs, sources, tmp_path):
     shots = system.read_shots({"source": pairs[0], "target": pairs[1], "images": sources})
     stage = next(system.finetune_stages(shots, replace(released, perceptual="disc", bank=50)))
     assert stage.steps == 2000 and released.prior_query == "target" and released.bn == "running"
-    assert system._encoder_steps(shots, replace(released, batch_size=2, encoder_passes=200)) == 4000
+    assert encoder_steps(shots, replace(released, batch_size=2, encoder_passes=200)) == 4000
 
 
 def test_source_training_takes_no_pairs(pairs, sources):

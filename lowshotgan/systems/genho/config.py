@@ -113,7 +113,7 @@ class GenHoFineTuning:
         train_content: whether the joint tuning also trains the content generator: "none" (what the release does),
             "low_lr" (a tenth of the rate) or "full" (what the paper draws).
         discriminator_init: the joint tuning begins with the "source" discriminator, or that of the "appearance" stage.
-        perceptual: "vgg", "disc" or "auto"; see ``systems.perception.load_perception``.
+        perceptual: "vgg", "disc", "auto", "lsg1" or "pixels"; see ``systems.perception.load_perception``.
         perceptual_norm: "none" or "imagenet" normalisation for "vgg".
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
             claims nothing.

@@ -15,7 +15,7 @@ from lowshotgan.losses.adversarial import logistic_discriminator, logistic_gener
 from lowshotgan.losses.reconstruction import squared_difference
 from lowshotgan.systems.genho.config import GenHoFineTuning
 from lowshotgan.systems.perception import Perception
-from lowshotgan.types import Batch, ParamGroup, Phase
+from lowshotgan.types import Batch, Phase
 
 Terms = dict[str, Tensor]
 
@@ -134,9 +134,3 @@ def redrawing_phases(losses: RedrawingLosses, training: GenHoFineTuning, *, cont
         Phase("generator", "generator", losses.generator_terms, weights),
     ]
     return phases + ([Phase("content", "content", losses.generator_terms, weights)] if content else [])
-
-
-def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:
-    """All parameters of ``networks`` under the Adam of the release."""
-    params = [parameter for network in networks for parameter in network.parameters()]
-    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), rate=lambda progress: final**progress)

@@ -24,11 +24,10 @@ from lowshotgan.systems.lado.stages import (
     SourceLosses,
     TargetLosses,
     alignment_phases,
-    group,
     source_phases,
     target_phases,
 )
-from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
+from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, group, shots_per_step
 from lowshotgan.systems.partners import find_partners
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batches, Stage
