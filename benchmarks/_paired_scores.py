@@ -20,6 +20,7 @@ from lowshotgan.metrics.perceptual import perceptual_vectors
 COLUMNS = {
     "KD": "kernel distance of target samples to unseen target images; lower is better",
     "oracle": "KD of the mapped source samples: what perfect twins would get",
+    "source KD": "of the source samples to unseen source images, which bounds what a target can reach",
     "CR": "consistency ratio: 0 for perfect twins, 1 for unrelated ones",
     "diversity": "ratio to real targets, over the same ratio of the source generator; 1 keeps all of its variety",
     "copying": "distance to the nearest shot relative to unseen targets; below 0.5 are copies",
