@@ -46,7 +46,9 @@ class Perception:
             wanted = self.maps(target)
         large = [number for number, one in enumerate(wanted[: len(self.weights)]) if min(one.shape[2:]) >= SMALLEST]
         found = self.maps(images)
-        return layered_difference([found[n] for n in large], [wanted[n] for n in large], [self.weights[n] for n in large])
+        return layered_difference(
+            [found[n] for n in large], [wanted[n] for n in large], [self.weights[n] for n in large]
+        )
 
 
 def load_perception(
