@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from _paired_baselines import BASELINES, Draw, Task, run_baseline
 from _paired_report import report, write_page
-from _paired_scores import Reference, gaps, score
+from _paired_scores import COLUMNS, Reference, gaps, score
 from torch import Tensor
 
 from lowshotgan import finetune, load
@@ -85,6 +85,7 @@ def main(arguments: list[str] | None = None) -> str:
         pack = pack or Pack(options)
         found = run_cell(method, pack, options, k=k, draw=draw, seed=seed, name=name)
         facts = {"task": options.task, "method": method, "k": k, "draw": draw, "seed": seed, **found}
+        facts["metrics"] = for_a_card(found, f"paired/{name}/fake{options.samples}")
         (folder / f"{name}.json").write_text(json.dumps(facts, indent=1))
     table = report(folder)
     print(table)
@@ -228,6 +229,11 @@ def run_cell(
             picture(source, target).save(folder / f"{name}.png")
     assert best is not None
     return best | {"KD by steps": tried, "picture": f"{name}.png"}
+
+
+def for_a_card(found: Mapping[str, Any], protocol: str) -> list[dict[str, Any]]:
+    """The scores as ``recipes/publish.py`` takes them."""
+    return [{"name": name, "value": round(found[name], 4), "protocol": protocol} for name in COLUMNS if name in found]
 
 
 def trained(
