@@ -19,13 +19,14 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.nets.domains import Domains
 from lowshotgan.nets.genho import make_discriminator
+from lowshotgan.nets.lado import Encoder
 from lowshotgan.systems.genho.config import GenHoConfig, GenHoFineTuning, GenHoTraining
 from lowshotgan.systems.genho.networks import GenHoNetworks
-from lowshotgan.systems.genho.stages import SourceLosses, source_phases
+from lowshotgan.systems.genho.stages import SourceLosses, WarmUpLosses, source_phases
 from lowshotgan.systems.genho.target import PASSES, TargetLearning, seeded
 from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, group
 from lowshotgan.systems.perception import Perception
-from lowshotgan.types import Stage
+from lowshotgan.types import Phase, Stage
 
 
 class GenHo(PairedSystem):
@@ -98,22 +99,43 @@ class GenHo(PairedSystem):
         content, image = self.generator.content.source, self.generator.image.source
         for network in (content, image, judge):
             network.train()
-        losses = SourceLosses(nn.Sequential(content, image), judge, z_dim=self.z_dim)
+        generator = nn.Sequential(content, image)
         rate: dict[str, float] = {"final": training.lr_final}
-        stage = Stage(
-            name="source",
-            steps=training.steps or PASSES * math.ceil(len(data) / training.batch_size),
-            batches=self.batches(data.images, training, seed=seed, rank=rank, world_size=world_size),
-            groups={
-                "generator": group(training.lr, content, image, **rate),
-                "discriminator": group(training.lr, judge, **rate),
-            },
-            phases=source_phases(losses),
-            modules={"content": content, "image": image, "discriminator": judge},
-            on_step=[self.marker("source", bn=training.bn)],
-            preview=self.preview("source", preview_seeds),
+        anchor, drawing = None, {"content": content, "image": image}
+        stages = []
+        if training.warm_up_steps:
+            encoder = self._new_encoder(seed).train()
+            drawing["encoder"] = encoder
+            anchor = WarmUpLosses(cast(Encoder, encoder), generator, kl_weight=training.kl_weight)
+            stages.append(
+                Stage(
+                    name="warm_up",
+                    steps=training.warm_up_steps,
+                    batches=self.batches(data.images, training, seed=seed, rank=rank, world_size=world_size),
+                    groups={"generator": group(training.lr, *drawing.values())},
+                    phases=[Phase("warm_up", "generator", anchor.terms, {"anchor": 1.0})],
+                    modules=dict(drawing),
+                    on_step=[self.marker("source", bn=training.bn)],
+                    preview=self.preview("source", preview_seeds),
+                )
+            )
+        losses = SourceLosses(generator, judge, z_dim=self.z_dim, anchor=anchor)
+        stages.append(
+            Stage(
+                name="source",
+                steps=training.steps or PASSES * math.ceil(len(data) / training.batch_size),
+                batches=self.batches(data.images, training, seed=seed, rank=rank, world_size=world_size),
+                groups={
+                    "generator": group(training.lr, *drawing.values(), **rate),
+                    "discriminator": group(training.lr, judge, **rate),
+                },
+                phases=source_phases(losses, training),
+                modules=drawing | {"discriminator": judge},
+                on_step=[self.marker("source", bn=training.bn)],
+                preview=self.preview("source", preview_seeds),
+            )
         )
-        return iter([stage])
+        return iter(stages)
 
     def _finetune_stages(
         self,
@@ -153,6 +175,12 @@ class GenHo(PairedSystem):
     def new_judge(self, seed: int) -> nn.Module:
         """A new image discriminator on the model's device whose initial weights depend on the seed alone."""
         return seeded(self._new_discriminator, seed, self.device)
+
+    def _new_encoder(self, seed: int) -> nn.Module:
+        """What finds latents of images while the source generator warms up; not kept."""
+        config = self.config
+        width = max(4, config.width_base // 16)
+        return seeded(lambda: Encoder(config.resolution, code_dim=config.z_dim, width=width), seed, self.device)
 
     def _new_discriminator(self) -> nn.Module:
         config = self.config
