@@ -16,6 +16,8 @@ from lowshotgan.errors import ConfigError
 
 PAPER = (0.96, 0.92, 0.85)
 INK = (0.09, 0.09, 0.11)
+GROUND = (0.05, 0.42, 0.45)
+PRINT = (1.0, 0.72, 0.25)
 NIGHT = (0.03, 0.02, 0.08)
 GLOW = (1.0, 0.25, 0.75)
 SLOPE = 12.0
@@ -27,8 +29,9 @@ def apply_appearance(images: Tensor, style: str) -> Tensor:
 
     Args:
         images: ``(B, 3, H, W)`` uint8.
-        style: "line" (ink on paper where the brightness steps), "neon" (the same lines, glowing on a dark ground) or
-            "recolour" (hues turned by a third of the circle and colours inverted in brightness).
+        style: "line" (ink on paper where the brightness steps), "neon" (the same lines, glowing on a dark ground),
+            "duotone" (brightness from teal to orange) or "recolour" (hues turned by a third of the circle and colours
+            inverted in brightness).
 
     Returns:
         ``(B, 3, H, W)`` uint8; an image depends on its own pixels alone.
@@ -60,6 +63,11 @@ def _neon(images: Tensor) -> Tensor:
     return torch.lerp(_colour(NIGHT, images), _colour(GLOW, images), light)
 
 
+def _duotone(images: Tensor) -> Tensor:
+    brightness = (images.mean(dim=1, keepdim=True) + 1) / 2
+    return torch.lerp(_colour(GROUND, images), _colour(PRINT, images), brightness)
+
+
 def _recolour(images: Tensor) -> Tensor:
     return (1 - images[:, [1, 2, 0]]) / 2
 
@@ -68,4 +76,9 @@ def _colour(colour: tuple[float, float, float], like: Tensor) -> Tensor:
     return torch.tensor(colour, device=like.device)[None, :, None, None].expand_as(like)
 
 
-STYLES: dict[str, Callable[[Tensor], Tensor]] = {"line": _line, "neon": _neon, "recolour": _recolour}
+STYLES: dict[str, Callable[[Tensor], Tensor]] = {
+    "line": _line,
+    "neon": _neon,
+    "duotone": _duotone,
+    "recolour": _recolour,
+}

@@ -62,8 +62,8 @@ class Down(nn.Module):
         self.skip = _maybe(nn.Conv2d(in_channels, out_channels, 1), spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        main = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
-        halved: Tensor = F.avg_pool2d(main, 2) + self.skip(F.avg_pool2d(x, 2))
+        main = halve_convolved(F.relu(self.conv1(x if self.first else F.relu(x))), self.conv2)
+        halved: Tensor = main + self.skip(F.avg_pool2d(x, 2))
         return halved
 
 
@@ -92,7 +92,7 @@ class Up(nn.Module):
         self.skip = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        main = F.relu(self.norm1(self.conv1(double(x))))
+        main = F.relu(self.norm1(convolve_doubled(x, self.conv1)))
         main = self.norm2(self.conv2(main))
         return F.relu(main + double(self.skip(x)))
 
@@ -124,6 +124,34 @@ class ToImage(nn.Module):
 def double(x: Tensor) -> Tensor:
     """Repeat every pixel: ``(B, C, H, W) -> (B, C, 2 H, 2 W)``."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def halve_convolved(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """``F.avg_pool2d(conv(x), 2)`` as one strided convolution of 4 x 4, with 4 / 9 of the multiplications.
+
+    Args:
+        x: ``(B, I, 2 H, 2 W)``.
+        conv: 3 x 3 with padding 1.
+
+    Returns:
+        ``(B, O, H, W)``, equal up to rounding.
+    """
+    kernel = F.avg_pool2d(F.pad(conv.weight, [1, 1, 1, 1]), 2, stride=1)  # (O, I, 4, 4)
+    return F.conv2d(x, kernel, conv.bias, stride=2, padding=1)
+
+
+def convolve_doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """``conv(double(x))`` as one transposed convolution of 4 x 4, with 4 / 9 of the multiplications.
+
+    Args:
+        x: ``(B, I, H, W)``.
+        conv: 3 x 3 with padding 1.
+
+    Returns:
+        ``(B, O, 2 H, 2 W)``, equal up to rounding.
+    """
+    sums = 4 * F.avg_pool2d(F.pad(conv.weight, [1, 1, 1, 1]), 2, stride=1)
+    return F.conv_transpose2d(x, sums.flip(2, 3).transpose(0, 1), conv.bias, stride=2, padding=1)
 
 
 def doublings(resolution: int) -> int:

@@ -20,7 +20,7 @@ from lowshotgan.nets.domains import Domains
 from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import Generation, OutputType
 from lowshotgan.systems.perception import Perception, load_perception
-from lowshotgan.types import Batches, PathLike, Stages
+from lowshotgan.types import Batches, ParamGroup, PathLike, Stages
 
 DOMAINS = ("source", "target", "both")
 MIN_BATCH = 8
@@ -280,6 +280,12 @@ def shots_per_step(batch_size: int, shots: int, world_size: int) -> int:
     """How many of ``shots`` to take per step: all if they fit, at least ``MIN_BATCH``, a multiple of ``world_size``."""
     wanted = max(min(batch_size, shots), min(MIN_BATCH, batch_size))
     return -(-wanted // world_size) * world_size
+
+
+def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:
+    """All parameters of ``networks`` under the Adam of the release; ``final`` is the share of the rate left at the end."""
+    params = [parameter for network in networks for parameter in network.parameters()]
+    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), rate=lambda progress: final**progress)
 
 
 def check_partners(pairs: PairSet, partners: str) -> None:

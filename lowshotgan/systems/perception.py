@@ -11,11 +11,14 @@ from lowshotgan.checks import one_of
 from lowshotgan.losses.reconstruction import layered_difference
 from lowshotgan.messages import tell
 from lowshotgan.nets.residual import ResidualDiscriminator
+from lowshotgan.systems.perceptual import load_maps
 from lowshotgan.systems.vgg19 import load_vgg19, vgg19_file
 
 WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of the maps, from fine to coarse."""
-PERCEPTUAL = ("auto", "vgg", "disc")
+OWN_WEIGHTS = (1.0, 1 / 4, 1 / 4, 1 / 4, 1 / 4)
+"""Of the pixels and of the four maps of the library's own network."""
+PERCEPTUAL = ("auto", "vgg", "disc", "lsg1", "pixels")
 NORMS = ("none", "imagenet")
 SMALLEST = 2
 
@@ -25,12 +28,14 @@ class Perception:
     """Weighted absolute difference of the feature maps of a frozen network.
 
     Attributes:
-        name: "vgg" or "disc", for the model card.
+        name: as chosen, for the model card.
         maps: from images ``(B, 3, R, R)`` in [-1, 1] to maps from fine to coarse.
+        weights: of the maps; further maps are not used.
     """
 
     name: str
     maps: Callable[[Tensor], Sequence[Tensor]]
+    weights: Sequence[float] = WEIGHTS
 
     def __call__(self, images: Tensor, target: Tensor) -> Tensor:
         """``(B,)`` distances of ``images`` from ``target``, both ``(B, 3, R, R)``; only ``images`` receives a gradient.
@@ -39,9 +44,11 @@ class Perception:
         """
         with torch.no_grad():
             wanted = self.maps(target)
-        large = [number for number, one in enumerate(wanted[: len(WEIGHTS)]) if min(one.shape[2:]) >= SMALLEST]
+        large = [number for number, one in enumerate(wanted[: len(self.weights)]) if min(one.shape[2:]) >= SMALLEST]
         found = self.maps(images)
-        return layered_difference([found[n] for n in large], [wanted[n] for n in large], [WEIGHTS[n] for n in large])
+        return layered_difference(
+            [found[n] for n in large], [wanted[n] for n in large], [self.weights[n] for n in large]
+        )
 
 
 def load_perception(
@@ -51,13 +58,14 @@ def load_perception(
 
     Args:
         choice: "vgg" (VGG-19, from a file in torch's hub folder), "disc" (the blocks of a frozen copy of
-            ``discriminator``), or "auto", the first of them that can be had offline; which it was is logged.
+            ``discriminator``), "auto" (the first of these that can be had offline; which it was is logged), "lsg1" (the
+            library's own feature network, its maps scaled to a mean square of 1, and the pixels), or "pixels" alone.
         discriminator: that of the source domain.
         norm: "none" feeds VGG-19 images in [-1, 1] as the release does, "imagenet" as it was trained.
         device: where the network runs.
 
     Raises:
-        WeightsNotFoundError: for "vgg" if the file is not on this disk.
+        WeightsNotFoundError: for "vgg" or "lsg1" if the file is not on this disk.
         WeightsHashError: if the file is not torchvision's.
     """
     one_of("perceptual", choice, PERCEPTUAL)
@@ -66,6 +74,16 @@ def load_perception(
         net = load_vgg19(normalize=norm == "imagenet", instead="perceptual='disc'").to(device)
         tell("perceptual distance: VGG-19")
         return Perception("vgg", net.maps)
+    if choice == "pixels":
+        return Perception("pixels", lambda images: [images], (1.0,))
+    if choice == "lsg1":
+        own = load_maps("lsg1", device).maps
+        return Perception("lsg1", lambda images: [images, *map(_unit, own(images))], OWN_WEIGHTS)
     frozen = copy.deepcopy(discriminator).to(device).eval().requires_grad_(False)
     tell("perceptual distance: blocks of the source discriminator")
     return Perception("disc", frozen.maps)
+
+
+def _unit(maps: Tensor) -> Tensor:
+    """Maps ``(B, C, h, w)`` with a mean square of 1 over the channels of each place."""
+    return maps * (maps.square().mean(dim=1, keepdim=True) + 1e-6).rsqrt()

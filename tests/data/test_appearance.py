@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lowshotgan.data.appearance import GLOW, INK, NIGHT, PAPER, STYLES, apply_appearance
+from lowshotgan.data.appearance import GLOW, GROUND, INK, NIGHT, PAPER, PRINT, STYLES, apply_appearance
 from lowshotgan.data.pairs import load_pairs
 from lowshotgan.data.synthetic import faces
 from lowshotgan.errors import ConfigError
@@ -33,6 +33,11 @@ def test_a_step_becomes_a_line(style, ground, stroke):
 def test_recolour_by_hand():
     images = torch.tensor([10, 100, 250], dtype=torch.uint8)[None, :, None, None].expand(1, 3, 8, 8)
     assert apply_appearance(images, "recolour")[0, :, 0, 0].tolist() == [155, 5, 245]
+
+
+def test_duotone_by_hand():
+    drawn = apply_appearance(halves(), "duotone")
+    assert near(drawn[0, :, 5, 1], GROUND) and near(drawn[0, :, 5, 14], PRINT)
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -11,10 +11,18 @@ from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.data.synthetic import faces
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
+from lowshotgan.nets.lado import Codes
 from lowshotgan.systems.genho.config import GenHoConfig, GenHoFineTuning, GenHoTraining
 from lowshotgan.systems.genho.search import assign, nearest_latents, refine_latents
-from lowshotgan.systems.genho.stages import EncoderLosses, RedrawingLosses, SourceLosses, redrawing_phases
+from lowshotgan.systems.genho.stages import (
+    EncoderLosses,
+    RedrawingLosses,
+    SourceLosses,
+    WarmUpLosses,
+    redrawing_phases,
+)
 from lowshotgan.systems.genho.system import GenHo
+from lowshotgan.systems.genho.target import encoder_steps
 from lowshotgan.systems.perception import Perception
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
@@ -316,7 +324,7 @@ def test_schedules_of_the_release(pairs, sources, tmp_path):
     shots = system.read_shots({"source": pairs[0], "target": pairs[1], "images": sources})
     stage = next(system.finetune_stages(shots, replace(released, perceptual="disc", bank=50)))
     assert stage.steps == 2000 and released.prior_query == "target" and released.bn == "running"
-    assert system._encoder_steps(shots, replace(released, batch_size=2, encoder_passes=200)) == 4000
+    assert encoder_steps(shots, replace(released, batch_size=2, encoder_passes=200)) == 4000
 
 
 def test_source_training_takes_no_pairs(pairs, sources):
@@ -356,3 +364,33 @@ def test_the_target_comes_nearer_to_the_shots(pairs, tmp_path):
 def test_unusable_settings_are_refused(build):
     with pytest.raises(ConfigError):
         build()
+
+
+# ---- warm-up ----
+
+
+def test_the_warm_up_trains_the_generator_alone_and_anchors_what_follows(tmp_path):
+    system = make()
+    data = system.read_data(to_pil(faces(16, resolution=16)))
+    warm_up, source = system.stages(data, replace(TRAINING, warm_up_steps=2))
+    assert changes(system, warm_up, tmp_path / "a") == {"G_C", "G_A"}
+    assert "encoder" in source.modules and [stage.name for stage in (warm_up, source)] == ["warm_up", "source"]
+    assert changes(system, source, tmp_path / "b") == {"G_C", "G_A", "D"}
+    assert [stage.name for stage in system.stages(data, TRAINING)] == ["source"]
+
+
+def test_the_anchor_by_hand():
+    torch.manual_seed(0)
+    images = torch.rand(3, 3, 16, 16) * 2 - 1
+    codes = Codes(torch.randn(3, 6), torch.randn(3, 6))
+    losses = WarmUpLosses(lambda _: codes, lambda z: z.mean() * torch.ones(3, 3, 16, 16), kl_weight=0.1)
+    z = codes.mean + Draws(0).normal(3, 6) * (codes.log_variance / 2).exp()
+    divergence = -0.5 * (1 + codes.log_variance - codes.mean**2 - codes.log_variance.exp()).sum(1)
+    expected = (images - z.mean()).abs().mean(dim=(1, 2, 3)) + 0.1 * divergence
+    torch.testing.assert_close(losses.terms(Batch(images, Draws(0), 0, 0.0))["anchor"], expected)
+
+
+@pytest.mark.parametrize("name", ["warm_up_steps", "anchor_weight", "kl_weight"])
+def test_negative_warm_up_settings_are_refused(name):
+    with pytest.raises(ConfigError, match=name):
+        GenHoTraining(**{name: -1})

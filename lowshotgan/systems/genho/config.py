@@ -72,6 +72,10 @@ class GenHoTraining:
         lr_final: share of it that is left at the end, by exponential decay.
         flip: mirror images at random.
         bn: "recalibrate" the batch-norm statistics when training ends, or keep the "running" ones.
+        warm_up_steps: before the adversarial steps, of the generator as the decoder of a variational autoencoder, whose
+            encoder is discarded: not in the paper; gives whole shapes after minutes on a CPU. 0 for none.
+        anchor_weight: of the autoencoder's loss in the adversarial steps, if there was a warm-up.
+        kl_weight: of the divergence of the autoencoder's codes from the prior; redrawing has weight 1.
     """
 
     steps: int | None = None
@@ -80,11 +84,17 @@ class GenHoTraining:
     lr_final: float = HUNDRED_EPOCHS
     flip: bool = False
     bn: str = "recalibrate"
+    warm_up_steps: int = 0
+    anchor_weight: float = 5.0
+    kl_weight: float = 5e-4
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"bn": "running"}}
 
     def __post_init__(self) -> None:
         check_schedule(self)
+        for name in ("warm_up_steps", "anchor_weight", "kl_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ class GenHoFineTuning:
         train_content: whether the joint tuning also trains the content generator: "none" (what the release does),
             "low_lr" (a tenth of the rate) or "full" (what the paper draws).
         discriminator_init: the joint tuning begins with the "source" discriminator, or that of the "appearance" stage.
-        perceptual: "vgg", "disc" or "auto"; see ``systems.perception.load_perception``.
+        perceptual: "vgg", "disc", "auto", "lsg1" or "pixels"; see ``systems.perception.load_perception``.
         perceptual_norm: "none" or "imagenet" normalisation for "vgg".
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
             claims nothing.

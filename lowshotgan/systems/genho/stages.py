@@ -12,19 +12,41 @@ import torch
 from torch import Tensor, nn
 
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
-from lowshotgan.losses.reconstruction import squared_difference
-from lowshotgan.systems.genho.config import GenHoFineTuning
+from lowshotgan.losses.codes import divergence_from_normal
+from lowshotgan.losses.reconstruction import absolute_difference, squared_difference
+from lowshotgan.nets.lado import Encoder
+from lowshotgan.systems.genho.config import GenHoFineTuning, GenHoTraining
 from lowshotgan.systems.perception import Perception
-from lowshotgan.types import Batch, ParamGroup, Phase
+from lowshotgan.types import Batch, Phase
 
 Terms = dict[str, Tensor]
 
 
-class SourceLosses:
-    """Step 1; the batch is source images."""
+class WarmUpLosses:
+    """Before step 1, not in the paper: source images redrawn by the generator from what ``encoder`` finds in them."""
 
-    def __init__(self, generator: Callable[[Tensor], Tensor], discriminator: nn.Module, *, z_dim: int) -> None:
-        self.generator, self.discriminator, self.z_dim = generator, discriminator, z_dim
+    def __init__(self, encoder: Encoder, generator: Callable[[Tensor], Tensor], *, kl_weight: float) -> None:
+        self.encoder, self.generator, self.kl_weight = encoder, generator, kl_weight
+
+    def terms(self, batch: Batch) -> Terms:
+        """``anchor``: absolute difference of redrawn images plus the weighted divergence of codes from the prior."""
+        codes = self.encoder(batch.images)
+        redrawn = self.generator(codes.sample(batch.draws.normal(*codes.mean.shape)))
+        return {"anchor": absolute_difference(redrawn, batch.images) + self.kl_weight * divergence_from_normal(*codes)}
+
+
+class SourceLosses:
+    """Step 1; the batch is source images. With ``anchor``, the generator also goes on redrawing them."""
+
+    def __init__(
+        self,
+        generator: Callable[[Tensor], Tensor],
+        discriminator: nn.Module,
+        *,
+        z_dim: int,
+        anchor: WarmUpLosses | None = None,
+    ) -> None:
+        self.generator, self.discriminator, self.z_dim, self.anchor = generator, discriminator, z_dim, anchor
 
     def discriminator_terms(self, batch: Batch) -> Terms:
         with torch.no_grad():
@@ -33,7 +55,8 @@ class SourceLosses:
 
     def generator_terms(self, batch: Batch) -> Terms:
         fake = self.generator(batch.draws.normal(len(batch.images), self.z_dim))
-        return {"adversarial": logistic_generator(self.discriminator(fake))}
+        terms = {"adversarial": logistic_generator(self.discriminator(fake))}
+        return terms | (self.anchor.terms(batch) if self.anchor is not None else {})
 
 
 class EncoderLosses:
@@ -107,11 +130,12 @@ def judged(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * logistic_discriminator(*logits)
 
 
-def source_phases(losses: SourceLosses) -> list[Phase]:
+def source_phases(losses: SourceLosses, training: GenHoTraining) -> list[Phase]:
     """One step of step 1."""
+    weights = {"adversarial": 1.0, "anchor": training.anchor_weight}
     return [
         Phase("discriminator", "discriminator", losses.discriminator_terms, {"adversarial": 1.0}),
-        Phase("generator", "generator", losses.generator_terms, {"adversarial": 1.0}),
+        Phase("generator", "generator", losses.generator_terms, weights),
     ]
 
 
@@ -134,9 +158,3 @@ def redrawing_phases(losses: RedrawingLosses, training: GenHoFineTuning, *, cont
         Phase("generator", "generator", losses.generator_terms, weights),
     ]
     return phases + ([Phase("content", "content", losses.generator_terms, weights)] if content else [])
-
-
-def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:
-    """All parameters of ``networks`` under the Adam of the release."""
-    params = [parameter for network in networks for parameter in network.parameters()]
-    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), rate=lambda progress: final**progress)

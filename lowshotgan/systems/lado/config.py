@@ -108,7 +108,7 @@ class LaDoFineTuning:
         align_steps: of the content encoder alone, on source images and pairs, before the target is begun; 0 for a model
             that was trained with these pairs.
         image_weight: of IR in the alignment; ``code_weight``, ``pair_weight`` and ``pair_norm`` as in ``LaDoTraining``.
-        perceptual: "vgg", "disc" or "auto"; see ``systems.perception.load_perception``.
+        perceptual: "vgg", "disc", "auto", "lsg1" or "pixels"; see ``systems.perception.load_perception``.
         perceptual_norm: "none" or "imagenet" normalisation for "vgg".
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
             claims nothing.

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lowshotgan.losses.adversarial import logistic_generator
 from lowshotgan.losses.codes import divergence_from_normal, pair_gap
@@ -19,7 +19,7 @@ from lowshotgan.nets.lado import Codes, Encoder, Generator
 from lowshotgan.nets.residual import ResidualDiscriminator
 from lowshotgan.systems.lado.config import LaDoFineTuning, LaDoTraining
 from lowshotgan.systems.perception import Perception
-from lowshotgan.types import Batch, ParamGroup, Phase
+from lowshotgan.types import Batch, Phase
 
 Terms = dict[str, Tensor]
 
@@ -192,12 +192,6 @@ def target_phases(losses: TargetLosses, training: LaDoFineTuning) -> list[Phase]
         Phase("generator", "generator", losses.generator_terms, shared | {"adversarial": 1.0}),
         Phase("appearance", "appearance", losses.encoder_terms, shared | {"KL": training.kl_weight}),
     ]
-
-
-def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:
-    """All parameters of ``networks`` under the Adam of the release."""
-    params = [parameter for network in networks for parameter in network.parameters()]
-    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), rate=lambda progress: final**progress)
 
 
 def sampled(codes: Codes, batch: Batch) -> Tensor:

@@ -21,12 +21,11 @@ from lowshotgan.systems.lado.stages import (
     SourceLosses,
     TargetLosses,
     alignment_phases,
-    group,
     source_phases,
     target_phases,
 )
 from lowshotgan.systems.mixing import means, mix_codes
-from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
+from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, group, shots_per_step
 from lowshotgan.systems.partners import find_partners
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batches, Stage

@@ -1,0 +1,155 @@
+"""The table, the gates and the pictures of ``paired.py``, from the cells that lie in its output folder."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from _machine import describe, machine_facts
+from _paired_scores import COLUMNS
+from PIL import Image, ImageDraw
+
+FEW_SHOT_BASELINES = ("scratch", "finetune", "finetune_gd")
+SCALE = 2
+LABEL = 150
+METHODS = ("lado", "genho", *FEW_SHOT_BASELINES, "cogan", "unit", "cdc")
+SHOTS = (1, 5, 10, 30)
+NOT_RUN = "not run"
+
+Means = Mapping[str, float]
+Cells = dict[tuple[str, int, str], list[dict[str, Any]]]
+
+
+class Gate(NamedTuple):
+    """A condition with one bound per K; ``value`` takes the means of a system and of every method."""
+
+    name: str
+    bounds: Mapping[int, float]
+    value: Callable[[Means, Mapping[str, Means]], float | None]
+    at_least: bool = False
+
+
+def bounds(*values: float) -> dict[int, float]:
+    return dict(zip(SHOTS, values, strict=True))
+
+
+def gates(system: str) -> list[Gate]:
+    """What is asked of a system at each K."""
+    kernel = bounds(0.8, 0.8, 0.9, 1.0) if system == "lado" else bounds(0.6, 0.7, 0.7, 0.9)
+    return [
+        Gate("KD over the best baseline's", kernel, _kernel_ratio),
+        Gate("diversity kept", bounds(0.7, 0.75, 0.8, 0.85), lambda ours, all_: ours.get("diversity"), at_least=True),
+        Gate("CR", bounds(0.85, 0.8, 0.75, 0.7), lambda ours, all_: ours.get("CR")),
+        Gate("CR below finetune_gd by", bounds(0.1, 0.1, 0.1, 0.1), _below_finetuned, at_least=True),
+        Gate("class agreement over finetune_gd's", bounds(1.4, 1.4, 1.5, 1.5), _agreement_ratio, at_least=True),
+        Gate("copying", bounds(0.7, 0.8, 0.8, 0.8), lambda ours, all_: ours.get("copying"), at_least=True),
+        Gate("pair gap, unseen pairs", {10: 0.7, 30: 0.6}, lambda ours, all_: ours.get("gap")),
+    ]
+
+
+def read_cells(folder: Path) -> Cells:
+    """Finished cells by task, K and method."""
+    found: Cells = defaultdict(list)
+    for path in sorted(folder.glob("*--k*.json")):
+        cell = json.loads(path.read_text())
+        found[cell["task"], cell["k"], cell["method"]].append(cell)
+    return found
+
+
+def means(cells: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean of each column that all of ``cells`` have."""
+    return {name: fmean(cell[name] for cell in cells) for name in COLUMNS if all(name in cell for cell in cells)}
+
+
+def report(folder: Path) -> str:
+    """Every column of every method, the main ones first; then the verdict on every gate."""
+    found = read_cells(folder)
+    heads = ["task", "K", "method", "cells", *COLUMNS, "seconds"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for task, k in sorted({key[:2] for key in found}):
+        variants = sorted({name for t, n, name in found if (t, n) == (task, k)} - set(METHODS))
+        lines += [_row(task, k, method, found.get((task, k, method), [])) for method in (*METHODS, *variants)]
+    return "\n".join([*lines, "", *_verdicts(found)])
+
+
+def write_page(folder: Path, page: Path) -> None:
+    """Put the table and the pictures of ``folder`` between the marks of a Markdown page."""
+    begin, end = "<!-- measured -->", "<!-- end of measured -->"
+    text = page.read_text(encoding="utf-8")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    sheets = []
+    for task, k in sorted({key[:2] for key in read_cells(folder)}):
+        name = f"{page.stem}_{task}_k{k}.png"
+        contact_sheet(folder, task, k).save(page.parent / name, optimize=True)
+        sheets.append(f"![Twins of seeds 0 to 11, {task}, K = {k}]({name})")
+    facts = f"Measured on {describe(machine_facts())}."
+    body = "\n\n".join([begin, facts, report(folder), *sheets, end])
+    page.write_text(before + body + after, encoding="utf-8")
+
+
+def contact_sheet(folder: Path, task: str, k: int) -> Image.Image:
+    """Seeds 0 to 11 of every method's first cell: source twins above target twins."""
+    cells = {name: found for (t, n, name), found in read_cells(folder).items() if (t, n) == (task, k)}
+    order = [name for name in (*METHODS, *sorted(set(cells) - set(METHODS))) if name in cells]
+    pictures = [(name, Image.open(folder / cells[name][0]["picture"])) for name in order]
+    width, height = pictures[0][1].size
+    sheet = Image.new("RGB", (LABEL + SCALE * width, len(pictures) * (SCALE * height + 6)), "white")
+    for number, (name, picture) in enumerate(pictures):
+        top = number * (SCALE * height + 6)
+        ImageDraw.Draw(sheet).text((4, top + 4), name.replace("[", "\n["), fill="black")
+        sheet.paste(picture.resize((SCALE * width, SCALE * height), Image.Resampling.NEAREST), (LABEL, top))
+    return sheet
+
+
+def _row(task: str, k: int, method: str, cells: list[dict[str, Any]]) -> str:
+    values = [_cell([cell[name] for cell in cells if name in cell]) for name in COLUMNS]
+    seconds = f"{fmean(cell['seconds'] for cell in cells):.0f}" if cells else ""
+    head = [task, str(k), method, str(len(cells)) if cells else NOT_RUN]
+    return "| " + " | ".join([*head, *values, seconds]) + " |"
+
+
+def _cell(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{fmean(values):.3g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
+
+
+def _verdicts(found: Cells) -> list[str]:
+    lines = [
+        "| gate | system | task | " + " | ".join(f"K = {k}" for k in SHOTS) + " |",
+        "|" + "---|" * (3 + len(SHOTS)),
+    ]
+    for task in sorted({key[0] for key in found}):
+        for system in ("lado", "genho"):
+            for gate in gates(system):
+                cells = [_verdict(found, task, k, system, gate) for k in SHOTS]
+                lines.append(f"| {gate.name} | {system} | {task} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _verdict(found: Cells, task: str, k: int, system: str, gate: Gate) -> str:
+    if k not in gate.bounds:
+        return "–"
+    measured = {name: means(cells) for (t, n, name), cells in found.items() if (t, n) == (task, k)}
+    value = gate.value(measured[system], measured) if system in measured else None
+    if value is None:
+        return NOT_RUN
+    bound = gate.bounds[k]
+    met = value >= bound if gate.at_least else value <= bound
+    return f"{'met' if met else 'missed'}: {value:.2f} ({'≥' if gate.at_least else '≤'} {bound:g})"
+
+
+def _kernel_ratio(ours: Means, measured: Mapping[str, Means]) -> float | None:
+    others = [measured[name]["KD"] for name in FEW_SHOT_BASELINES if name in measured]
+    return ours["KD"] / min(others) if len(others) == len(FEW_SHOT_BASELINES) else None
+
+
+def _below_finetuned(ours: Means, measured: Mapping[str, Means]) -> float | None:
+    return measured["finetune_gd"]["CR"] - ours["CR"] if "finetune_gd" in measured else None
+
+
+def _agreement_ratio(ours: Means, measured: Mapping[str, Means]) -> float | None:
+    theirs = measured.get("finetune_gd", {}).get("agreement")
+    return ours["agreement"] / theirs if theirs and "agreement" in ours else None
