@@ -18,6 +18,8 @@ class RecolourConfig:
         mask_width: channels of the mask network at full resolution.
         discriminator_width: channels of the discriminator's first layer.
         hard: whether generated images use the mask cut at one half.
+        cell: side in pixels of the square cells in which T, M and D read the image; 2 costs a quarter of 1, and the mask
+            still has a value for every pixel.
     """
 
     resolution: int = 64
@@ -27,10 +29,12 @@ class RecolourConfig:
     mask_width: int = 16
     discriminator_width: int = 24
     hard: bool = False
+    cell: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", tuple(self.categories))
         power_of_two("resolution", self.resolution, low=16, high=512)
+        power_of_two("cell", self.cell, low=1, high=self.resolution // 16)
         for name in ("transform_width", "mask_width", "discriminator_width"):
             if not isinstance(positive(name, getattr(self, name)), int):
                 raise ConfigError(f"{name} must be a whole number, got {getattr(self, name)!r}.")

@@ -85,20 +85,21 @@ class RecolourLosses:
         """Everything T1, T2 and M learn from; ``accuracy`` is logged only."""
         images, labels, draws = batch.images["images"], batch.images["labels"], batch.draws
         wanted, colours = self.draw_labels(len(images), draws), self.draw_colours(len(images), draws)
-        seen = self.generator.to_category(images, wanted)
-        unseen = self.generator.to_colour(images, colours)
+        mask = self.generator.mask(images)  # the same in both
+        seen = self.generator.to_category(images, wanted, mask=mask)
+        unseen = self.generator.to_colour(images, colours, mask=mask)
         logits, category = self.judge(seen.images, draws)
         foreground = self.colour_error(unseen.foreground, seen.mask, colours)
         composed = self.colour_error(unseen.images, seen.mask, colours)
         share = self.training.foreground_share
         back = self.generator.to_category(unseen.images, labels).images
-        cycle = self.generator.to_category(seen.images, labels).images
+        again = self.generator.to_category(seen.images[::2], labels[::2]).images  # half a batch will do for this one
         return {
             "adversarial": hinge_generator(logits),
             "category": category_error(category, wanted),
             "colour": share * foreground + (1 - share) * composed,
             "cycle_colour": absolute_difference(back, images),
-            "cycle": absolute_difference(cycle, images),
+            "cycle": absolute_difference(again, images[::2]),
             "area": area(seen.mask),
             "indecision": indecision(seen.mask),
             "range": out_of_range(seen.foreground) + out_of_range(unseen.foreground),
