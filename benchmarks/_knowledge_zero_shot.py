@@ -153,8 +153,8 @@ def train_arm(options: argparse.Namespace, arm: dict[str, Any], *, seed: int, ru
     system = create_model(built.pop("arch"), **built)
     settings = {**recipe["train"], **CELL_STEPS, **{k: v for k, v in arm.items() if k not in shape}}
     settings["steps"] = options.steps or settings["steps"]
-    result = train(system, options.data, output_dir=run, seed=seed, progress=False, precision="fp32",
-                   labels="attributes.csv", columns=list(COLUMNS), **settings)  # fmt: skip
+    images = system.read_data(options.data, labels="attributes.csv", columns=list(COLUMNS))
+    result = train(system, images, output_dir=run, seed=seed, progress=False, precision="fp32", **settings)
     return result.model
 
 

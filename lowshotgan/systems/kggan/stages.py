@@ -164,13 +164,9 @@ def adversarial_stage(
     """One stage that trains the generating network and D; E and the table are in no group."""
     training, live, judge = losses.training, losses.live, losses.discriminator
     weight = training.knowledge_weight
-    weights = {
-        "adversarial": 1.0,
-        "knowledge_seen": weight,
-        "knowledge_unseen": weight,
-        "realism": training.realism_on_unseen,
-    }
-    judged = {"adversarial": 1.0, "realism": training.realism_on_unseen}
+    realism = {"realism": training.realism_on_unseen} if training.realism_on_unseen else {}
+    weights = {"adversarial": 1.0, "knowledge_seen": weight, "knowledge_unseen": weight, **realism}
+    judged = {"adversarial": 1.0, **realism}
     head_start = min(HEAD_START, training.warm_up_steps)
     return Stage(
         name="adversarial",
