@@ -16,6 +16,7 @@ What the entry says comes from the table ``[about]`` of the recipe:
     default = true                          # what the bare architecture name means
     notes = "## Limits ..."                 # Markdown at the end of the card
     preview_truncation = 0.8
+    preview = "own"                         # the source's preview.png; for models that do not draw from seeds
     repo_id = "owner/name"                  # once it is on the hub, with
     revision = "40 hexadecimal digits"
     [about.preprocessing]                   # resolution, fit, background
@@ -27,6 +28,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PREVIEW = "preview.png"
 PREVIEW_SEEDS = range(64)
 FROM_ABOUT = ("summary", "default", "base", "repo_id", "revision", "preprocessing")
-KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview_truncation", "recipe", *FROM_ABOUT}
+KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview", "preview_truncation", "recipe", *FROM_ABOUT}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,7 +87,7 @@ def publish(source: Path, recipe: Path, *, weights: Path, metrics: Path | None =
     target = weights / about["name"]
     write_halves(folder, target, about)
     extra: dict[str, Any] = {"metrics": measured, "recipe": about.get("recipe", _relative(recipe))}
-    if read_config(target)["system"] != "features":
+    if read_config(target)["system"] != "features" and about.get("preview") != "own":
         extra["fingerprint"] = draw_preview(target, about.get("preview_truncation", 0.8))
     entry = make_entry(target, about, **extra)
     if not (target / CARD).is_file() or target.resolve() != folder.resolve():
@@ -137,7 +139,9 @@ def draw_preview(folder: Path, truncation: float) -> tuple[int, ...]:
     from lowshotgan.systems.base import load_system
 
     model = load_system(resolve_model(folder), name=str(folder))
-    model.generate(seeds=PREVIEW_SEEDS, truncation=truncation).grid(8).save(folder / PREVIEW, optimize=True)
+    takes_it = "truncation" in signature(model.generate).parameters
+    options = {"truncation": truncation} if takes_it else {}
+    model.generate(seeds=PREVIEW_SEEDS, **options).grid(8).save(folder / PREVIEW, optimize=True)
     return image_fingerprint(model.generate(seeds=[0]).tensor[0])
 
 
