@@ -209,9 +209,9 @@ class ProjectionHead(nn.Module):
     def forward(self, features: Tensor, category: Tensor | None) -> Tensor:
         summed = features.sum(dim=(2, 3))  # (B, C)
         logits: Tensor = self.linear(summed)
-        if category is None:
-            return logits
-        return logits + (summed * self.category(category)).sum(dim=1, keepdim=True)
+        if category is not None:
+            logits = logits + (summed * self.category(category)).sum(dim=1, keepdim=True)
+        return logits
 
 
 class EmbeddingNet(nn.Module):
