@@ -114,7 +114,9 @@ class KGGANTraining:
         warm_up_steps: of the generator alone before the adversarial stage, redrawing seen images from codes of their
             outlines; 0 for none, as in the paper.
         warm_up_lr: Adam's learning rate there.
+        anchor_weight: of redrawing in the adversarial stage, after a warm-up.
         lr: Adam's learning rate of generator and discriminator, betas (0, 0.9).
+        generator_lr: of the generator alone, where it should differ; 0 for ``lr``.
         embedding_lr: of the embedding network, betas (0.9, 0.999).
         discriminator_steps: for each step of the generator.
         knowledge_weight: of both semantic losses, which sum over the dimensions of vectors of length about 1.
@@ -133,7 +135,9 @@ class KGGANTraining:
     folds: int = 3
     warm_up_steps: int = 0
     warm_up_lr: float = 2e-3
+    anchor_weight: float = 0.0
     lr: float = 2e-4
+    generator_lr: float = 0.0
     embedding_lr: float = 1e-3
     discriminator_steps: int = 5
     knowledge_weight: float = 1.0
@@ -155,9 +159,20 @@ class KGGANTraining:
             "discriminator_steps",
         ):
             positive(name, getattr(self, name))
-        for name in ("folds", "warm_up_steps", "knowledge_weight", "realism_on_unseen", "shift", "noise"):
+        for name in (
+            "folds",
+            "warm_up_steps",
+            "anchor_weight",
+            "generator_lr",
+            "knowledge_weight",
+            "realism_on_unseen",
+            "shift",
+            "noise",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        if self.anchor_weight and not self.warm_up_steps:
+            raise ConfigError("anchor_weight needs a warm-up: set warm_up_steps too, or leave it out.")
         if self.batch_size < 2:
             raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
         one_of("distance", self.distance, DISTANCES)

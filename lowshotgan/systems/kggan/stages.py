@@ -20,6 +20,7 @@ from lowshotgan.systems.kggan.config import KGGANTraining
 from lowshotgan.systems.kggan.guided import KnowledgeGenerator
 from lowshotgan.systems.kggan.networks import EmbeddingNets
 from lowshotgan.systems.kggan.nuisance import Nuisance
+from lowshotgan.systems.kggan.warm_up import Redrawing
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 HEAD_START = 100
@@ -81,6 +82,7 @@ class KGGANLosses:
         seen: rows of the seen categories in the table, in the order of the labels.
         unseen: rows of the others; if there are none, only the seen side is learnt.
         training: settings.
+        redrawing: of the warm-up, if there was one; its error on the live network is a term if it has a weight.
     """
 
     def __init__(
@@ -91,7 +93,9 @@ class KGGANLosses:
         seen: Sequence[int],
         unseen: Sequence[int],
         training: KGGANTraining,
+        redrawing: Redrawing | None = None,
     ) -> None:
+        self.redrawing = redrawing if training.anchor_weight else None
         self.generator, self.live, self.discriminator, self.training = generator, live, discriminator, training
         self.view = View(training)
         device = generator.table.vectors.device
@@ -122,6 +126,8 @@ class KGGANLosses:
             terms["knowledge_unseen"] = self.knowledge(images, rows, draws)
             if self.training.realism_on_unseen:
                 terms["realism"] = hinge_generator(self.judge(images, None))
+        if self.redrawing is not None:
+            terms["redrawing"] = self.redrawing(self.live, batch)
         return terms
 
     def draw_seen(self, count: int, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -166,6 +172,8 @@ def adversarial_stage(
     weight = training.knowledge_weight
     realism = {"realism": training.realism_on_unseen} if training.realism_on_unseen else {}
     weights = {"adversarial": 1.0, "knowledge_seen": weight, "knowledge_unseen": weight, **realism}
+    if training.anchor_weight:
+        weights["redrawing"] = training.anchor_weight
     judged = {"adversarial": 1.0, **realism}
     head_start = min(HEAD_START, training.warm_up_steps)
     return Stage(
@@ -173,7 +181,9 @@ def adversarial_stage(
         steps=training.steps,
         batches=batches,
         groups={
-            "generator": ParamGroup(list(live.parameters()), lr=training.lr, betas=(0.0, 0.9)),
+            "generator": ParamGroup(
+                list(live.parameters()), lr=training.generator_lr or training.lr, betas=(0.0, 0.9)
+            ),
             "discriminator": ParamGroup(list(judge.parameters()), lr=training.lr, betas=(0.0, 0.9)),
         },
         phases=[

@@ -27,7 +27,7 @@ from lowshotgan.systems.kggan.guided import KnowledgeGenerator, make_discriminat
 from lowshotgan.systems.kggan.paths import AnyCategory, walk
 from lowshotgan.systems.kggan.reading import Reading
 from lowshotgan.systems.kggan.stages import KGGANLosses, adversarial_stage
-from lowshotgan.systems.kggan.warm_up import warm_up_stage
+from lowshotgan.systems.kggan.warm_up import Redrawing, warm_up_stage
 from lowshotgan.types import PathLike, Stage
 
 Category = str | Sequence[str] | Attributes | Tensor
@@ -256,9 +256,10 @@ class KGGAN(System):
         self.details["embedding"] = reading.details
         live = copy.deepcopy(generator.network).requires_grad_(True).train()
         generator.network.eval().requires_grad_(False)
-        if training.warm_up_steps:
+        redrawing = Redrawing(generator, images, seen, seed=seed) if training.warm_up_steps else None
+        if redrawing is not None:
             batches = CategoryBatches(images, training.batch_size, **options)
-            yield warm_up_stage(generator, live, images, seen, batches, training, seed=seed)
+            yield warm_up_stage(live, redrawing, batches, training)
         losses = KGGANLosses(
             generator,
             live,
@@ -266,6 +267,7 @@ class KGGAN(System):
             seen,
             rows_of(self.config.unseen, self.categories),
             training,
+            redrawing,
         )
         batches = CategoryBatches(images, training.batch_size, **options)
         self._stale = True

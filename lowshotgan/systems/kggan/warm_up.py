@@ -64,28 +64,39 @@ class OutlineCodes(nn.Module):
         return codes
 
 
-def warm_up_stage(
-    generator: KnowledgeGenerator,
-    live: nn.Module,
-    images: CategorySet,
-    seen: Sequence[int],
-    batches: Batches,
-    training: KGGANTraining,
-    *,
-    seed: int = 0,
-) -> Stage:
-    """One stage that trains ``live``, whose average is ``generator.network``, to redraw ``images``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # of the randomised decomposition
-        codes = OutlineCodes(images, generator.z_dim).to(generator.table.vectors.device)
-    rows = torch.tensor(seen, device=generator.table.vectors.device)
+class Redrawing:
+    """How far the network is from redrawing seen images from their codes.
+
+    Args:
+        generator: what the network belongs to.
+        images: of the seen categories.
+        seen: their rows in the table, in the order of the labels.
+        seed: of the randomised decomposition.
+    """
+
+    def __init__(
+        self, generator: KnowledgeGenerator, images: CategorySet, seen: Sequence[int], *, seed: int = 0
+    ) -> None:
+        device = generator.table.vectors.device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.codes = OutlineCodes(images, generator.z_dim).to(device)
+        self.generator, self.rows = generator, torch.tensor(seen, device=device)
+
+    def __call__(self, network: nn.Module, batch: Batch) -> Tensor:
+        """``(B,)`` errors of ``network`` on the batch."""
+        wanted = batch.images["images"]
+        latents = self.codes(wanted)
+        latents = latents + CODE_NOISE * batch.draws.normal(*latents.shape)
+        drawn = self.generator.seen(latents, self.rows[batch.images["labels"]], network=network)
+        return pyramid_error(drawn, wanted)
+
+
+def warm_up_stage(live: nn.Module, redrawing: Redrawing, batches: Batches, training: KGGANTraining) -> Stage:
+    """One stage that trains ``live``, whose average is ``generator.network``, to redraw images."""
 
     def terms(batch: Batch) -> Mapping[str, Tensor]:
-        wanted = batch.images["images"]
-        latents = codes(wanted)
-        latents = latents + CODE_NOISE * batch.draws.normal(*latents.shape)
-        drawn = generator.seen(latents, rows[batch.images["labels"]], network=live)
-        return {"redrawing": pyramid_error(drawn, wanted)}
+        return {"redrawing": redrawing(live, batch)}
 
     return Stage(
         name="warm_up",
@@ -96,6 +107,6 @@ def warm_up_stage(
         },
         phases=[Phase("warm_up", "generator", terms, {"redrawing": 1.0})],
         modules={"generator": live},
-        averages={"generator": (live, generator.network)},
+        averages={"generator": (live, redrawing.generator.network)},
         ema_half_life=50.0,
     )

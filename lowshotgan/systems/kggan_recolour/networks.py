@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 SLOPE = 0.2
+START = -1.5
+"""Logit of the mask before training: it has to grow where it is needed, rather than to withdraw elsewhere."""
 
 
 class RecolourGenerator(nn.Module):
@@ -154,6 +156,9 @@ class MaskNet(nn.Module):
         self.down = nn.ModuleList(_block(a, b, stride=2) for a, b in itertools.pairwise(channels))
         self.up = nn.ModuleList(_block(b + a, a) for a, b in reversed(list(itertools.pairwise(channels))))
         self.to_mask = nn.Conv2d(width, cell**2, kernel_size=1)
+        with torch.no_grad():  # all pixels of a cell start alike, so that the mask starts without a pattern
+            self.to_mask.weight.copy_(self.to_mask.weight[:1].expand_as(self.to_mask.weight))
+            self.to_mask.bias.fill_(START)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to ``(B, 1, H, W)`` in (0, 1)."""
@@ -176,6 +181,9 @@ def _block(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
 class RecolourDiscriminator(nn.Module):
     """D: patch logits, and the category of the region.
 
+    The trunk is spectrally normalised. The heads are not: with all layers normalised the logits of a network this narrow
+    hardly leave zero.
+
     Args:
         categories: number of seen colours.
         width: channels of the first layer; then twice and four times as many.
@@ -189,10 +197,10 @@ class RecolourDiscriminator(nn.Module):
         self.convs = nn.ModuleList(
             spectral_norm(nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1)) for a, b in itertools.pairwise(channels)
         )
-        self.patch = spectral_norm(nn.Conv2d(channels[-1], 1, kernel_size=3, padding=1))
         deepest = channels[-1]
-        self.deeper = spectral_norm(nn.Conv2d(deepest, deepest, kernel_size=4, stride=2, padding=1))
-        self.category = spectral_norm(nn.Linear(deepest, categories))
+        self.patch = nn.Conv2d(deepest, 1, kernel_size=3, padding=1)
+        self.deeper = nn.Conv2d(deepest, deepest, kernel_size=4, stride=2, padding=1)
+        self.category = nn.Linear(deepest, categories)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, 3, H, W)`` to logits ``(B, 1, h, w)`` on a grid of H/8, by cells, and categories ``(B, categories)``."""

@@ -149,12 +149,13 @@ def recolour_stage(losses: RecolourLosses, averaged: RecolourGenerator, batches:
         "category_fake": training.category_weight * training.fake_category_weight,
     }
     groups = {"generator": losses.generator, "discriminator": losses.discriminator}
+    rates = {"generator": training.lr, "discriminator": training.discriminator_lr or training.lr}
     return Stage(
         name="adversarial",
         steps=training.steps,
         batches=batches,
         groups={
-            name: ParamGroup(list(module.parameters()), lr=training.lr, betas=(0.5, 0.999))
+            name: ParamGroup(list(module.parameters()), lr=rates[name], betas=(0.5, 0.999))
             for name, module in groups.items()
         },
         phases=[

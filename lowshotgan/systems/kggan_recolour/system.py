@@ -69,7 +69,7 @@ class KGGANRecolour(System):
             cell=config.cell,
         )
         self.discriminator = RecolourDiscriminator(
-            len(config.categories), width=config.discriminator_width, cell=config.cell
+            len(config.categories), width=config.discriminator_width, cell=config.discriminator_cell
         )
 
     def generate(

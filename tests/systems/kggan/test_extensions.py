@@ -69,6 +69,19 @@ def test_the_warm_up_learns_to_redraw_seen_images(data, tmp_path):
     assert "warm_up" not in stages(model, data)
 
 
+def test_an_anchor_keeps_redrawing_in_the_adversarial_stage(data):
+    for weight in (0.0, 3.0):
+        stage = stages(tiny(), data, warm_up_steps=1, anchor_weight=weight)["adversarial"]
+        losses, batch = stage.phases[0].terms.__self__, Batch(next(stage.batches), Draws(0), 0, 0.0)
+        terms = losses.generator_terms(batch)
+        assert ("redrawing" in terms) == bool(weight)
+        assert stage.phases[1].weights.get("redrawing", 0.0) == weight
+    with pytest.raises(ConfigError, match="warm_up_steps"):
+        KGGANTraining(anchor_weight=1.0)
+    slow = stages(tiny(), data, lr=2e-3, generator_lr=1e-4)["adversarial"].groups
+    assert slow["generator"].lr == 1e-4 and slow["discriminator"].lr == 2e-3
+
+
 def test_several_embedding_networks_each_learn_and_are_averaged(data):
     model = tiny(embedding_nets=3)
     net = model.generator.embedding

@@ -167,7 +167,7 @@ def test_unusable_training_settings_are_refused(options):
 def test_networks_on_cells_are_small_and_the_mask_still_fine():
     torch.manual_seed(0)
     sizes = {"resolution": 32, "transform_width": 4, "mask_width": 4, "discriminator_width": 4}
-    model = create_model("kggan_recolour_64", **sizes, cell=2)
+    model = create_model("kggan_recolour_64", **sizes, cell=2, discriminator_cell=2)
     images = torch.rand(2, 3, 32, 32) * 2 - 1
     made = model.generator.to_colour(images, torch.zeros(2, 3))
     assert made.mask.shape == (2, 1, 32, 32) and made.images.shape == images.shape
