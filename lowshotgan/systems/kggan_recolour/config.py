@@ -66,6 +66,8 @@ class RecolourTraining:
         cycle_weight: of the way back to the input, before and after the ramp.
         area_weight: of the mask's area after the ramp; nothing before.
         indecision_weight: of mask values that are neither 0 nor 1, after the ramp.
+        coherence_weight: of the variance of the input's colours inside the mask, after the ramp; no part of the paper. It
+            helps where the region has one colour, as in drawings; 0 (none) by default.
         range_weight: of colours outside [-1, 1].
         accuracy: category accuracy of generated images from which the ramp starts.
         shift: largest shift of what the discriminator sees, as a share of the side.
@@ -84,6 +86,7 @@ class RecolourTraining:
     cycle_weight: tuple[float, float] = (3.0, 8.0)
     area_weight: float = 0.02
     indecision_weight: float = 0.4
+    coherence_weight: float = 0.0
     range_weight: float = 3.0
     accuracy: float = 0.8
     shift: float = 0.1
@@ -100,6 +103,7 @@ class RecolourTraining:
             "fake_category_weight",
             "colour_weight",
             "area_weight",
+            "coherence_weight",
             "indecision_weight",
         ):
             if getattr(self, name) < 0:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 SLOPE = 0.2
+REFINING = 8
+"""Channels between the two convolutions at full size."""
 START = -1.5
 """Logit of the mask before training: it has to grow where it is needed, rather than to withdraw elsewhere."""
 
@@ -145,7 +147,8 @@ class MaskNet(nn.Module):
     Args:
         levels: downsamplings; 4 at 64 px, so that the deepest layer sees the whole object.
         width: channels at full resolution; twice as many one level down, four times as many below.
-        cell: side of the cells of pixels that go in as channels, and come out as so many values of the mask.
+        cell: side of the cells of pixels that go in as channels, and come out as so many values of the mask; above 1,
+            two small convolutions at full size then follow the edges of the image.
     """
 
     def __init__(self, levels: int, *, width: int = 16, cell: int = 1) -> None:
@@ -159,6 +162,7 @@ class MaskNet(nn.Module):
         with torch.no_grad():  # all pixels of a cell start alike, so that the mask starts without a pattern
             self.to_mask.weight.copy_(self.to_mask.weight[:1].expand_as(self.to_mask.weight))
             self.to_mask.bias.fill_(START)
+        self.refine = _refinement() if cell > 1 else None
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to ``(B, 1, H, W)`` in (0, 1)."""
@@ -168,8 +172,17 @@ class MaskNet(nn.Module):
         x = features.pop()
         for block in self.up:
             x = block(torch.cat([F.interpolate(x, scale_factor=2), features.pop()], dim=1))
-        mask: Tensor = F.pixel_shuffle(self.to_mask(x), self.cell).sigmoid()
-        return mask
+        logits = F.pixel_shuffle(self.to_mask(x), self.cell)
+        if self.refine is not None:
+            logits = logits + self.refine(torch.cat([logits, images], dim=1))
+        return logits.sigmoid()
+
+
+def _refinement() -> nn.Sequential:
+    """From the logits and the image at full size to a correction along edges; nothing before training."""
+    last = nn.Conv2d(REFINING, 1, kernel_size=3, padding=1, bias=False)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(nn.Conv2d(4, REFINING, kernel_size=3, padding=1), nn.LeakyReLU(SLOPE), last)
 
 
 def _block(before: int, after: int, *, stride: int = 1) -> nn.Sequential:

@@ -21,6 +21,7 @@ from lowshotgan.losses.knowledge_guided import (
     indecision,
     out_of_range,
     region_colour,
+    region_variance,
 )
 from lowshotgan.losses.reconstruction import absolute_difference
 from lowshotgan.nets.shift import random_shift
@@ -102,6 +103,7 @@ class RecolourLosses:
             "cycle": absolute_difference(again, images[::2]),
             "area": area(seen.mask),
             "indecision": indecision(seen.mask),
+            "coherence": region_variance(images, seen.mask),
             "range": out_of_range(seen.foreground) + out_of_range(unseen.foreground),
             "accuracy": (category.argmax(dim=1) == wanted).float(),
         }
@@ -141,6 +143,7 @@ def recolour_stage(losses: RecolourLosses, averaged: RecolourGenerator, batches:
         "cycle": cycle,
         "area": lambda progress: training.area_weight * ramp.share,
         "indecision": lambda progress: training.indecision_weight * ramp.share,
+        "coherence": lambda progress: training.coherence_weight * ramp.share,
         "range": training.range_weight,
     }
     discriminator_weights = {
