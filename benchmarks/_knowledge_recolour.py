@@ -112,11 +112,12 @@ def score(model: Any, test: TestImages, *, has_g2: bool) -> dict[str, Any]:
     pictures = (test.images * 255).round().to(torch.uint8)
     mask = model.region(pictures)
     drawn = {name: (recolour(model, pictures, test, name, has_g2=has_g2) + 1) / 2 for name in test.palette}
+    nearest = {name: (recolour(model, pictures, test, name, has_g2=False) + 1) / 2 for name in test.palette}
     identity = dict.fromkeys(test.palette, test.images)
     flat = {name: test.images.lerp(_plane(colour), mask) for name, colour in test.palette.items()}
     found = {}
     for style, chosen in (("trained_style", test.trained_style), ("other_styles", ~test.trained_style)):
-        rows = {"method": drawn, "identity": identity, "flat": flat}
+        rows = {"method": drawn, "nearest": nearest, "identity": identity, "flat": flat}
         found[style] = {name: figures(images, test, chosen) for name, images in rows.items()}
         found[style]["method"]["iou"] = iou(mask[chosen], test.masks[chosen])
         found[style]["method"]["luminance_correlation"] = texture(drawn, test, chosen)

@@ -6,7 +6,7 @@
 
 Every finished cell (one arm, one seed) is a JSON file in the output folder, so a run can be stopped and resumed; the page
 is made of whatever is there, and names what is not. ``--models NAME=PATH`` scores trained models as further arms, without
-training. A cell with the default settings takes 2 to 4 minutes on one core.
+training. A cell with the default settings takes a few minutes on one core.
 
 ``zero-shot`` arms, all with the same data, networks, steps and seeds:
     full           embedding vectors and the semantic losses
@@ -15,7 +15,8 @@ training. A cell with the default settings takes 2 to 4 minutes on one core.
 ``recolour`` arms:
     full           as published
     no_g2          colour_weight = 0: G2 learns nothing, so the seen category nearest to the colour is asked of G1
-and without training: identity (the image as it is), flat (the full model's mask filled with the colour).
+and beside each: nearest (G1 of the same model, asked for the seen category nearest to the colour), identity (the image as
+it is), flat (the model's mask filled with the colour).
 
 The judge of ``zero-shot`` is a classifier of hair and skin colour that this script trains on one half of the real images of
 all categories, unseen ones included, and tests on the other half; no generator shares weights with it.
@@ -29,7 +30,7 @@ from typing import Any
 
 import torch
 from _knowledge_recolour import RECOLOUR_ARMS, recolour_cell, recolour_images
-from _knowledge_report import page
+from _knowledge_report import card_metrics, page
 from _knowledge_zero_shot import ZERO_SHOT_ARMS, Judge, zero_shot_cell
 from _machine import describe, machine_facts
 
@@ -51,6 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
             text = page(folder)
             if options.page:
                 options.page.write_text(text, encoding="utf-8")
+            for cell in sorted(folder.glob("*-published-seed0.json")) if options.metrics else []:
+                options.metrics.mkdir(parents=True, exist_ok=True)
+                listed = card_metrics(json.loads(cell.read_text(encoding="utf-8")))
+                (options.metrics / cell.name).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
             print(text)
             return 0
         run_part(options, folder)
@@ -72,6 +77,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resolution", type=int, help="of the cells that are trained")
     parser.add_argument("--samples", type=int, default=20, help="images of each category (zero-shot)")
     parser.add_argument("--output", default="runs/knowledge")
+    parser.add_argument("--metrics", type=Path, help="folder for what the cards of the arm 'published' say")
     parser.add_argument("--page", type=Path, help="where the report goes")
     options = parser.parse_args(arguments)
     if options.part != "report" and options.data is None:

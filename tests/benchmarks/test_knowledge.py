@@ -45,7 +45,7 @@ def test_a_model_is_scored_beside_identity_and_flat_paint():
     test = pack()
     found = recolouring.score(model, test, has_g2=True)
     assert set(found) == {"trained_style", "other_styles"}
-    assert set(found["trained_style"]) == {"method", "identity", "flat"}
+    assert set(found["trained_style"]) == {"method", "nearest", "identity", "flat"}
     pictures = (test.images * 255).round().to(torch.uint8)
     nearest = recolouring.recolour(model, pictures, test, "ginger", has_g2=False)
     assert torch.equal(nearest, model.recolor(pictures, category="brown").tensor)
@@ -68,7 +68,11 @@ def test_the_page_has_verdicts_and_says_what_was_not_run(tmp_path):
     cell |= {"seen_kd": 0.1, "unseen_kd": 0.2}
     (tmp_path / "zero-shot-full-seed0.json").write_text(json.dumps(cell))
     target = tmp_path / "page.md"
-    assert knowledge.main(["report", "--output", str(tmp_path), "--page", str(target)]) == 0
+    (tmp_path / "zero-shot-published-seed0.json").write_text(json.dumps({**cell, "arm": "published"}))
+    places = ["--page", str(target), "--metrics", str(tmp_path / "cards")]
+    assert knowledge.main(["report", "--output", str(tmp_path), *places]) == 0
+    listed = json.loads((tmp_path / "cards" / "zero-shot-published-seed0.json").read_text())
+    assert {"name": "accuracy_unseen", "value": 0.9, "protocol": "benchmarks/knowledge.py"} in listed
     text = target.read_text()
     assert "| full, 32 px | 1 of 3 | 0.900 | 0.900 |" in text
     assert "| unseen joint accuracy of full at least 0.85 | 0.900 | reached |" in text
