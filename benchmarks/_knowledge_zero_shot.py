@@ -25,7 +25,7 @@ COLUMNS = ("hair_color_name", "skinColor")
 SIDE = 32
 """The judge sees images of this size, whatever the size of the model."""
 JUDGE_STEPS = 700
-CELL_STEPS = {"steps": 400, "warm_up_steps": 500, "embedding_steps": 300}
+CELL_STEPS = {"steps": 200, "warm_up_steps": 300, "embedding_steps": 200}
 """Of a cell that is trained here, at 32 px."""
 KERNEL_IMAGES = 400
 

@@ -15,6 +15,7 @@ What the entry says comes from the table ``[about]`` of the recipe:
     license = "CC-BY-4.0"                   # of the weights, an SPDX name
     default = true                          # what the bare architecture name means
     notes = "## Limits ..."                 # Markdown at the end of the card
+    use = "model.generate(4)"               # lines of Python for the card, if the usual ones do not fit
     preview_truncation = 0.8
     preview = "own"                         # the source's preview.png; for models that do not draw from seeds
     repo_id = "owner/name"                  # once it is on the hub, with
@@ -48,7 +49,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PREVIEW = "preview.png"
 PREVIEW_SEEDS = range(64)
 FROM_ABOUT = ("summary", "default", "base", "repo_id", "revision", "preprocessing")
-KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview", "preview_truncation", "recipe", *FROM_ABOUT}
+KNOWN = {
+    "name",
+    "license",
+    "data_licenses",
+    "data",
+    "notes",
+    "preview",
+    "preview_truncation",
+    "use",
+    "recipe",
+    *FROM_ABOUT,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -168,7 +180,7 @@ def write_card(source: Path, target: Path, entry: WeightsEntry, about: Mapping[s
     if (source / CARD).is_file():
         return
     preview = PREVIEW if (target / PREVIEW).is_file() else None
-    text = render_card(card_of_entry(entry, preview=preview, notes=about.get("notes", "")))
+    text = render_card(card_of_entry(entry, preview=preview, notes=about.get("notes", ""), use=about.get("use", "")))
     (target / CARD).write_text(text, encoding="utf-8")
 
 

@@ -30,6 +30,7 @@ class Card:
         recipe: the file or recipe that trained it.
         preview: file name of a picture beside the card.
         notes: further text in Markdown: limits, uncurated samples.
+        use: lines of Python that use ``model``; by default images of seeds and a fine-tuning.
     """
 
     name: str
@@ -48,9 +49,10 @@ class Card:
     recipe: str | None = None
     preview: str | None = None
     notes: str = ""
+    use: str = ""
 
 
-def card_of_entry(entry: WeightsEntry, *, preview: str | None = None, notes: str = "") -> Card:
+def card_of_entry(entry: WeightsEntry, *, preview: str | None = None, notes: str = "", use: str = "") -> Card:
     """The card of published weights."""
     return Card(
         name=entry.name,
@@ -67,6 +69,7 @@ def card_of_entry(entry: WeightsEntry, *, preview: str | None = None, notes: str
         recipe=entry.recipe,
         preview=preview,
         notes=notes,
+        use=use,
     )
 
 
@@ -139,12 +142,11 @@ def _use(card: Card) -> str:
             f"apply it. It is tied to the base by a SHA-256 digest and refuses any other."
         )
     call = f'create_model("{card.load}", pretrained=True)' if card.published else f'load("{card.load}")'
-    return (
-        "## Use\n\n```python\nimport lowshotgan as lsg\n\n"
-        f"model = lsg.{call}\n"
+    lines = card.use.strip() or (
         'model.generate(16, truncation=0.8).grid().save("samples.png")\n'
-        'run = lsg.finetune(model, "my_ten_photos/", output_dir="runs/mine")\n```'
+        'run = lsg.finetune(model, "my_ten_photos/", output_dir="runs/mine")'
     )
+    return f"## Use\n\n```python\nimport lowshotgan as lsg\n\nmodel = lsg.{call}\n{lines}\n```"
 
 
 def _data(card: Card) -> str:

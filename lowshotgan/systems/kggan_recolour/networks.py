@@ -161,7 +161,7 @@ class MaskNet(nn.Module):
         self.to_mask = nn.Conv2d(width, cell**2, kernel_size=1)
         with torch.no_grad():  # all pixels of a cell start alike, so that the mask starts without a pattern
             self.to_mask.weight.copy_(self.to_mask.weight[:1].expand_as(self.to_mask.weight))
-            self.to_mask.bias.fill_(START)
+            self.to_mask.bias = nn.Parameter(torch.full((cell**2,), START))
         self.refine = _refinement() if cell > 1 else None
 
     def forward(self, images: Tensor) -> Tensor:
