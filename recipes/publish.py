@@ -49,8 +49,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PREVIEW = "preview.png"
 PREVIEW_SEEDS = range(64)
 FROM_ABOUT = ("summary", "default", "base", "repo_id", "revision", "preprocessing")
-KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview", "preview_truncation", "recipe", *FROM_ABOUT}
-KNOWN |= {"use"}
+KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview", "preview_truncation", "recipe", "use"}
+KNOWN |= set(FROM_ABOUT)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -46,6 +46,21 @@ def region_colour(images: Tensor, region: Tensor, *, eps: float = 1e-4) -> Tenso
     return (images.float() * weights).mean(dim=(2, 3)) / (weights.mean(dim=(2, 3)) + eps)
 
 
+def region_variance(images: Tensor, region: Tensor, *, eps: float = 1e-4) -> Tensor:
+    """How much the colour varies inside a region, in the squared units of ``images``, as a mean over the channels.
+
+    Args:
+        images: ``(B, 3, H, W)``.
+        region: ``(B, 1, H, W)`` in [0, 1], the weight of each pixel.
+        eps: as in ``region_colour``.
+
+    Returns:
+        ``(B,)``, 0 where the region has one colour.
+    """
+    mean = region_colour(images, region, eps=eps)[:, :, None, None]
+    return region_colour((images.float() - mean).square(), region, eps=eps).mean(dim=1)
+
+
 def colour_difference(found: Tensor, wanted: Tensor) -> Tensor:
     """Sum over the channels of absolute differences of ``(B, 3)`` colours."""
     return (found.float() - wanted.float()).abs().sum(dim=1)

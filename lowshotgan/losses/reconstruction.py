@@ -80,6 +80,15 @@ def gram_difference(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
     return torch.stack([absolute_difference(_gram(ours), _gram(theirs)) for ours, theirs in pairs]).sum(dim=0)
 
 
+def pyramid_error(images: Tensor, target: Tensor) -> Tensor:
+    """``(B,)`` mean absolute difference, averaged over the resolutions R, R/2 and R/4."""
+    errors = []
+    for _ in range(3):
+        errors.append((images - target).abs().mean(dim=(1, 2, 3)))
+        images, target = F.avg_pool2d(images, 2), F.avg_pool2d(target, 2)
+    return torch.stack(errors).mean(dim=0)
+
+
 def _over_positions(maps: Sequence[Tensor]) -> list[Tensor]:
     """Each map as ``(B, C, h w)`` with channels of unit length."""
     return [F.normalize(one.float().flatten(2), dim=2) for one in maps]

@@ -94,7 +94,7 @@ ARCHS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "kggan_32": ("kggan", {"resolution": 32, **_KGGAN_SMALL}),
     "kggan_64": ("kggan", {"resolution": 64}),
     "kggan_recolour_64": ("kggan_recolour", {"resolution": 64}),
-    "kggan_recolour_128": ("kggan_recolour", {"resolution": 128}),
+    "kggan_recolour_128": ("kggan_recolour", {"resolution": 128, "cell": 2, "discriminator_cell": 2}),
     "funit_32": ("funit", {"resolution": 32, **_FUNIT_32}),
     "funit_64": ("funit", {"resolution": 64, **_FUNIT_64}),
     "funit_128": ("funit", {"resolution": 128}),

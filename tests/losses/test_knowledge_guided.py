@@ -13,6 +13,7 @@ from lowshotgan.losses.knowledge_guided import (
     nearest,
     out_of_range,
     region_colour,
+    region_variance,
 )
 
 
@@ -42,3 +43,16 @@ def test_categories():
     torch.testing.assert_close(category_error(logits, torch.tensor([1, 0])), torch.tensor([2.0, 1.0]).log())
     table = torch.tensor([[0.0, 0], [1, 1]])
     assert nearest(torch.tensor([[0.9, 0.7], [0.2, -1]]), table).tolist() == [1, 0]
+
+
+def test_variance_of_a_region_counts_only_its_pixels():
+    image = torch.zeros(1, 3, 4, 4)
+    image[..., :2] = 1.0
+    left = torch.zeros(1, 1, 4, 4)
+    left[..., :2] = 1.0
+    even = region_variance(image, left, eps=0.0)
+    torch.testing.assert_close(even, torch.zeros(1))
+    torch.testing.assert_close(region_variance(image, torch.ones(1, 1, 4, 4), eps=0.0), torch.full((1,), 0.25))
+    region = left.clone().requires_grad_(True)
+    region_variance(image, region + 0.1).sum().backward()
+    assert region.grad[..., :2].max() < 0 < region.grad[..., 2:].min()  # it draws back from the other colour

@@ -31,6 +31,8 @@ class KGGANConfig:
         discriminator_width: channels of the discriminator's first layer.
         condition_dim: length the plain generator projects a category to.
         embedding_width: channels of the first layer of the embedding network.
+        embedding_nets: embedding networks that read every image; 3 are harder to fool than 1 and take as many times longer.
+        cell: side in pixels of the square cells that the networks read and draw as channels; 2 costs about a third of 1.
     """
 
     resolution: int = 64
@@ -49,6 +51,8 @@ class KGGANConfig:
     discriminator_width: int = 64
     condition_dim: int = 32
     embedding_width: int = 32
+    embedding_nets: int = 1
+    cell: int = 1
 
     def __post_init__(self) -> None:
         for name in ("categories", "seen", "dimensions", "nuisance"):
@@ -59,7 +63,8 @@ class KGGANConfig:
             )
         object.__setattr__(self, "listed", self.listed or len(self.categories))
         power_of_two("resolution", self.resolution, low=16, high=256)
-        for name in ("z_dim", "width", "discriminator_width", "condition_dim", "embedding_width"):
+        power_of_two("cell", self.cell, low=1, high=self.resolution // 16)
+        for name in ("z_dim", "width", "discriminator_width", "condition_dim", "embedding_width", "embedding_nets"):
             if not isinstance(positive(name, getattr(self, name)), int):
                 raise ConfigError(f"{name} must be a whole number, got {getattr(self, name)!r}.")
         one_of("seen_indication", self.seen_indication, INDICATIONS)
@@ -106,11 +111,18 @@ class KGGANTraining:
         embedding_steps: of the embedding network.
         folds: times the embedding network is also trained without some of the seen categories, to estimate how it does
             on categories it never saw; 0 for no estimate.
+        warm_up_steps: of the generator alone before the adversarial stage, redrawing seen images from codes of their
+            outlines; 0 for none, as in the paper.
+        warm_up_lr: Adam's learning rate there.
+        anchor_weight: of redrawing in the adversarial stage, after a warm-up.
         lr: Adam's learning rate of generator and discriminator, betas (0, 0.9).
+        generator_lr: of the generator alone, where it should differ; 0 for ``lr``.
         embedding_lr: of the embedding network, betas (0.9, 0.999).
         discriminator_steps: for each step of the generator.
         knowledge_weight: of both semantic losses, which sum over the dimensions of vectors of length about 1.
         distance: "l2", "l1" or "cosine".
+        realism_on_unseen: weight of a term outside the paper and its claims: the discriminator, told no category, also
+            judges images of unseen categories. 0 (none) by default.
         shift: largest shift in pixels of what the embedding network sees.
         noise: standard deviation of noise on what it sees.
         flip: mirror images at random; off for text, and for knowledge that tells left from right.
@@ -121,22 +133,46 @@ class KGGANTraining:
     batch_size: int = 64
     embedding_steps: int = 1_000
     folds: int = 3
+    warm_up_steps: int = 0
+    warm_up_lr: float = 2e-3
+    anchor_weight: float = 0.0
     lr: float = 2e-4
+    generator_lr: float = 0.0
     embedding_lr: float = 1e-3
     discriminator_steps: int = 5
     knowledge_weight: float = 1.0
     distance: str = "l2"
+    realism_on_unseen: float = 0.0
     shift: int = 3
     noise: float = 0.1
     flip: bool = False
     ema_half_life: float = 700.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "embedding_steps", "lr", "embedding_lr", "discriminator_steps"):
+        for name in (
+            "steps",
+            "batch_size",
+            "embedding_steps",
+            "lr",
+            "warm_up_lr",
+            "embedding_lr",
+            "discriminator_steps",
+        ):
             positive(name, getattr(self, name))
-        for name in ("folds", "knowledge_weight", "shift", "noise"):
+        for name in (
+            "folds",
+            "warm_up_steps",
+            "anchor_weight",
+            "generator_lr",
+            "knowledge_weight",
+            "realism_on_unseen",
+            "shift",
+            "noise",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        if self.anchor_weight and not self.warm_up_steps:
+            raise ConfigError("anchor_weight needs a warm-up: set warm_up_steps too, or leave it out.")
         if self.batch_size < 2:
             raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
         one_of("distance", self.distance, DISTANCES)

@@ -9,7 +9,7 @@ from lowshotgan.data.knowledge import Knowledge
 from lowshotgan.data.knowledge_report import outside_span, span
 from lowshotgan.systems.kggan.config import KGGANConfig
 from lowshotgan.systems.kggan.networks import (
-    EmbeddingNet,
+    EmbeddingNets,
     PlainDiscriminator,
     PlainGenerator,
     ResidualDiscriminator,
@@ -95,7 +95,9 @@ class KnowledgeGenerator(nn.Module):
         category_dim += config.embedding_dim * (not all(self.one_hot.values()))
         self.network: nn.Module
         if config.backbone == "residual":
-            self.network = ResidualGenerator(config.resolution, category_dim, z_dim=config.z_dim, width=config.width)
+            self.network = ResidualGenerator(
+                config.resolution, category_dim, z_dim=config.z_dim, width=config.width, cell=config.cell
+            )
         else:
             self.network = PlainGenerator(
                 config.resolution,
@@ -103,8 +105,9 @@ class KnowledgeGenerator(nn.Module):
                 z_dim=config.z_dim,
                 width=config.width,
                 condition_dim=config.condition_dim,
+                cell=config.cell,
             )
-        self.embedding = EmbeddingNet(config.embedding_dim, width=config.embedding_width)
+        self.embedding = make_embedding(config)
         self.table = CategoryTable(config)
 
     def seen(self, latents: Tensor, categories: Tensor, *, network: nn.Module | None = None) -> Tensor:
@@ -140,7 +143,12 @@ def make_discriminator(config: KGGANConfig) -> nn.Module:
     """D: it is told seen categories only."""
     category_dim = config.listed if config.seen_indication == "one_hot" else config.embedding_dim
     kind = ResidualDiscriminator if config.backbone == "residual" else PlainDiscriminator
-    return kind(config.resolution, category_dim, width=config.discriminator_width)
+    return kind(config.resolution, category_dim, width=config.discriminator_width, cell=config.cell)
+
+
+def make_embedding(config: KGGANConfig) -> EmbeddingNets:
+    """E, untrained."""
+    return EmbeddingNets(config.embedding_nets, config.embedding_dim, width=config.embedding_width, cell=config.cell)
 
 
 def rows_of(names: Sequence[str], categories: Sequence[str]) -> list[int]:

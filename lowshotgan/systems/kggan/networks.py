@@ -24,27 +24,30 @@ class ResidualGenerator(nn.Module):
         resolution: side of the images, 16 or more.
         category_dim: length of a category.
         z_dim: length of a latent.
-        width: channels at full resolution; doubled with each block towards 4 px, at most 16 times.
+        width: channels of the last block; doubled with each block towards 4 px, at most 16 times.
+        cell: side of the squares of pixels that the last convolution draws as channels.
     """
 
-    def __init__(self, resolution: int, category_dim: int, *, z_dim: int = 128, width: int = 64) -> None:
+    def __init__(
+        self, resolution: int, category_dim: int, *, z_dim: int = 128, width: int = 64, cell: int = 1
+    ) -> None:
         super().__init__()
-        self.z_dim = z_dim
-        levels = int(math.log2(resolution)) - 2
+        self.z_dim, self.cell = z_dim, cell
+        levels = int(math.log2(resolution // cell)) - 2
         channels = [width * 2 ** min(levels - i, 4) for i in range(levels + 1)]
         self.project = nn.Linear(z_dim, channels[0] * 16)
         self.blocks = nn.ModuleList(
             UpBlock(before, after, category_dim) for before, after in itertools.pairwise(channels)
         )
         self.norm = nn.BatchNorm2d(channels[-1])
-        self.to_rgb = nn.Conv2d(channels[-1], 3, kernel_size=3, padding=1)
+        self.to_rgb = nn.Conv2d(channels[-1], 3 * cell**2, kernel_size=3, padding=1)
 
     def forward(self, latents: Tensor, category: Tensor) -> Tensor:
         """``(B, z_dim)`` and ``(B, category_dim)`` to ``(B, 3, R, R)`` in [-1, 1]."""
         x = self.project(latents).unflatten(1, (-1, 4, 4))
         for block in self.blocks:
             x = block(x, category)
-        images: Tensor = self.to_rgb(F.relu(self.norm(x))).tanh()
+        images: Tensor = F.pixel_shuffle(self.to_rgb(F.relu(self.norm(x))), self.cell).tanh()
         return images
 
 
@@ -97,21 +100,29 @@ class PlainGenerator(nn.Module):
         z_dim: length of a latent.
         width: channels at 4 px and of the first level; halved at each further level, but not below 8.
         condition_dim: length a category is projected to.
+        cell: side of the squares of pixels that the last convolution draws as channels.
     """
 
     def __init__(
-        self, resolution: int, category_dim: int, *, z_dim: int = 64, width: int = 56, condition_dim: int = 32
+        self,
+        resolution: int,
+        category_dim: int,
+        *,
+        z_dim: int = 64,
+        width: int = 56,
+        condition_dim: int = 32,
+        cell: int = 1,
     ) -> None:
         super().__init__()
-        self.z_dim = z_dim
-        levels = int(math.log2(resolution)) - 2
+        self.z_dim, self.cell = z_dim, cell
+        levels = int(math.log2(resolution // cell)) - 2
         channels = [width, *(max(width >> i, min(8, width)) for i in range(levels))]
         self.embed = nn.Linear(category_dim, condition_dim)
         self.project = nn.Linear(z_dim + condition_dim, channels[0] * 16)
         pairs = list(itertools.pairwise(channels))
         self.convs = nn.ModuleList(nn.Conv2d(a, b, kernel_size=3, padding=1) for a, b in pairs)
         self.norms = nn.ModuleList(ConditionalBatchNorm(b, condition_dim) for _, b in pairs)
-        self.to_rgb = nn.Conv2d(channels[-1], 3, kernel_size=3, padding=1)
+        self.to_rgb = nn.Conv2d(channels[-1], 3 * cell**2, kernel_size=3, padding=1)
 
     def forward(self, latents: Tensor, category: Tensor) -> Tensor:
         """``(B, z_dim)`` and ``(B, category_dim)`` to ``(B, 3, R, R)`` in [-1, 1]."""
@@ -119,7 +130,7 @@ class PlainGenerator(nn.Module):
         x = self.project(torch.cat([latents, condition], dim=1)).unflatten(1, (-1, 4, 4))
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.relu(norm(conv(F.interpolate(x, scale_factor=2)), condition))
-        images: Tensor = self.to_rgb(x).tanh()
+        images: Tensor = F.pixel_shuffle(self.to_rgb(x), self.cell).tanh()
         return images
 
 
@@ -130,19 +141,21 @@ class ResidualDiscriminator(nn.Module):
         resolution: side of the images.
         category_dim: length of a seen category.
         width: channels of the first block; doubled with each block, at most 16 times.
+        cell: side of the squares of pixels that go in as channels.
     """
 
-    def __init__(self, resolution: int, category_dim: int, *, width: int = 64) -> None:
+    def __init__(self, resolution: int, category_dim: int, *, width: int = 64, cell: int = 1) -> None:
         super().__init__()
-        blocks = int(math.log2(resolution)) - 1
-        channels = [3, *(width * 2 ** min(i, 4) for i in range(blocks))]
+        self.cell = cell
+        blocks = int(math.log2(resolution // cell)) - 1
+        channels = [3 * cell**2, *(width * 2 ** min(i, 4) for i in range(blocks))]
         pairs = itertools.pairwise(channels)
         self.blocks = nn.Sequential(*(DownBlock(a, b, first=i == 0) for i, (a, b) in enumerate(pairs)))
         self.head = ProjectionHead(channels[-1], category_dim)
 
-    def forward(self, images: Tensor, category: Tensor) -> Tensor:
-        """``(B, 3, R, R)`` and ``(B, category_dim)`` to logits ``(B, 1)``."""
-        logits: Tensor = self.head(F.relu(self.blocks(images)), category)
+    def forward(self, images: Tensor, category: Tensor | None) -> Tensor:
+        """``(B, 3, R, R)`` and ``(B, category_dim)`` to logits ``(B, 1)``; ``None`` for any category."""
+        logits: Tensor = self.head(F.relu(self.blocks(F.pixel_unshuffle(images, self.cell))), category)
         return logits
 
 
@@ -164,20 +177,21 @@ class DownBlock(nn.Module):
 
 
 class PlainDiscriminator(nn.Module):
-    """Strided convolutions down to 4 px, one more convolution, and the projection head."""
+    """Strided convolutions down to 4 x 4, one more convolution, and the projection head; arguments as above."""
 
-    def __init__(self, resolution: int, category_dim: int, *, width: int = 32) -> None:
+    def __init__(self, resolution: int, category_dim: int, *, width: int = 32, cell: int = 1) -> None:
         super().__init__()
-        levels = int(math.log2(resolution)) - 2
-        channels = [3, *(width * 2 ** min(i, 3) for i in range(levels))]
+        self.cell = cell
+        levels = int(math.log2(resolution // cell)) - 2
+        channels = [3 * cell**2, *(width * 2 ** min(i, 3) for i in range(levels))]
         pairs = itertools.pairwise(channels)
         self.down = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1)) for a, b in pairs)
         self.last = spectral_norm(nn.Conv2d(channels[-1], channels[-1], kernel_size=3, padding=1))
         self.head = ProjectionHead(channels[-1], category_dim)
 
-    def forward(self, images: Tensor, category: Tensor) -> Tensor:
-        """``(B, 3, R, R)`` and ``(B, category_dim)`` to logits ``(B, 1)``."""
-        x = images
+    def forward(self, images: Tensor, category: Tensor | None) -> Tensor:
+        """``(B, 3, R, R)`` and ``(B, category_dim)`` to logits ``(B, 1)``; ``None`` for any category."""
+        x = F.pixel_unshuffle(images, self.cell)
         for conv in self.down:
             x = F.leaky_relu(conv(x), 0.2)
         logits: Tensor = self.head(F.leaky_relu(self.last(x), 0.2), category)
@@ -185,16 +199,18 @@ class PlainDiscriminator(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """Features ``(B, C, h, w)`` summed over positions, and a category, to logits ``(B, 1)``."""
+    """Features ``(B, C, h, w)`` summed over positions, and a category or none, to logits ``(B, 1)``."""
 
     def __init__(self, channels: int, category_dim: int) -> None:
         super().__init__()
         self.linear = spectral_norm(nn.Linear(channels, 1))
         self.category = spectral_norm(nn.Linear(category_dim, channels, bias=False))
 
-    def forward(self, features: Tensor, category: Tensor) -> Tensor:
+    def forward(self, features: Tensor, category: Tensor | None) -> Tensor:
         summed = features.sum(dim=(2, 3))  # (B, C)
-        logits: Tensor = self.linear(summed) + (summed * self.category(category)).sum(dim=1, keepdim=True)
+        logits: Tensor = self.linear(summed)
+        if category is not None:
+            logits = logits + (summed * self.category(category)).sum(dim=1, keepdim=True)
         return logits
 
 
@@ -204,11 +220,13 @@ class EmbeddingNet(nn.Module):
     Args:
         embedding_dim: length of the embedding.
         width: channels of the first of four layers; the others have 2, 4 and 4 times as many.
+        cell: side of the squares of pixels that go in as channels.
     """
 
-    def __init__(self, embedding_dim: int, *, width: int = 32) -> None:
+    def __init__(self, embedding_dim: int, *, width: int = 32, cell: int = 1) -> None:
         super().__init__()
-        channels = [3, width, 2 * width, 4 * width, 4 * width]
+        self.cell = cell
+        channels = [3 * cell**2, width, 2 * width, 4 * width, 4 * width]
         layers: list[nn.Module] = []
         for index, (before, after) in enumerate(itertools.pairwise(channels)):
             layers += [
@@ -221,5 +239,24 @@ class EmbeddingNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` in [-1, 1] to ``(B, d)``."""
-        embedding: Tensor = self.head(self.layers(images).mean(dim=(2, 3)))
+        embedding: Tensor = self.head(self.layers(F.pixel_unshuffle(images, self.cell)).mean(dim=(2, 3)))
         return embedding
+
+
+class EmbeddingNets(nn.Module):
+    """E: one network, or several that are trained side by side and whose readings are averaged.
+
+    A generator fools several less easily than one.
+    """
+
+    def __init__(self, count: int, embedding_dim: int, *, width: int = 32, cell: int = 1) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(EmbeddingNet(embedding_dim, width=width, cell=cell) for _ in range(count))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [-1, 1] to the mean reading ``(B, d)``."""
+        return torch.stack(self.readings(images)).mean(dim=0)
+
+    def readings(self, images: Tensor) -> list[Tensor]:
+        """``(B, d)`` of each network."""
+        return [net(images) for net in self.nets]

@@ -3,7 +3,8 @@
     embedding     E <- || E(x) - v ||^2 on real seen images; frozen afterwards
     adversarial   D <- hinge on x and G1(z, y1);  G <- -D(G1(z, y1)) + w (|| E(G1) - v1 ||^2 + || E(G2) - v2 ||^2)
 
-D never receives an image of G2: images of unseen categories are judged by the knowledge alone.
+D never receives an image of G2: images of unseen categories are judged by the knowledge alone (unless
+``realism_on_unseen`` asks for more).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,13 @@ from lowshotgan.losses.knowledge_guided import embedding_distance
 from lowshotgan.nets.shift import random_shift
 from lowshotgan.systems.kggan.config import KGGANTraining
 from lowshotgan.systems.kggan.guided import KnowledgeGenerator
+from lowshotgan.systems.kggan.networks import EmbeddingNets
 from lowshotgan.systems.kggan.nuisance import Nuisance
+from lowshotgan.systems.kggan.warm_up import Redrawing
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
+
+HEAD_START = 100
+"""Steps that D is ahead after a warm-up, so that its first gradients do not undo it."""
 
 
 class View:
@@ -42,14 +48,15 @@ class EmbeddingLoss:
         view: of the images.
     """
 
-    def __init__(self, net: nn.Module, vectors: Tensor, nuisance: Nuisance, view: View) -> None:
+    def __init__(self, net: EmbeddingNets, vectors: Tensor, nuisance: Nuisance, view: View) -> None:
         self.net, self.vectors, self.nuisance, self.view = net, vectors, nuisance, view
 
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Squared distance of E's output from the vector of the image's category."""
         images, mask = self.nuisance(self.view(batch.images["images"], batch.draws), batch.draws)
         wanted = self.vectors[batch.images["labels"]]
-        return {"embedding": embedding_distance(self.net(images), wanted, mask=mask)}
+        apart = [embedding_distance(found, wanted, mask=mask) for found in self.net.readings(images)]
+        return {"embedding": torch.stack(apart).mean(dim=0)}
 
 
 def embedding_stage(name: str, loss: EmbeddingLoss, batches: Batches, training: KGGANTraining) -> Stage:
@@ -75,6 +82,7 @@ class KGGANLosses:
         seen: rows of the seen categories in the table, in the order of the labels.
         unseen: rows of the others; if there are none, only the seen side is learnt.
         training: settings.
+        redrawing: of the warm-up, if there was one; its error on the live network is a term if it has a weight.
     """
 
     def __init__(
@@ -85,7 +93,9 @@ class KGGANLosses:
         seen: Sequence[int],
         unseen: Sequence[int],
         training: KGGANTraining,
+        redrawing: Redrawing | None = None,
     ) -> None:
+        self.redrawing = redrawing if training.anchor_weight else None
         self.generator, self.live, self.discriminator, self.training = generator, live, discriminator, training
         self.view = View(training)
         device = generator.table.vectors.device
@@ -96,7 +106,12 @@ class KGGANLosses:
         reals, rows = batch.images["images"], self.seen[batch.images["labels"]]
         with torch.no_grad():
             fakes, fake_rows = self.draw_seen(len(reals), batch.draws)
-        return {"adversarial": hinge_discriminator(self.judge(reals, rows), self.judge(fakes, fake_rows))}
+        terms = {"adversarial": hinge_discriminator(self.judge(reals, rows), self.judge(fakes, fake_rows))}
+        if self.training.realism_on_unseen and len(self.unseen):
+            with torch.no_grad():
+                fakes, _ = self.draw_unseen(len(reals), batch.draws)
+            terms["realism"] = hinge_discriminator(self.judge(reals, None), self.judge(fakes, None))
+        return terms
 
     def generator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """What D says of G1, and how far the embeddings of both generators' images are from those wanted."""
@@ -109,6 +124,10 @@ class KGGANLosses:
         if len(self.unseen):
             images, rows = self.draw_unseen(count, draws)
             terms["knowledge_unseen"] = self.knowledge(images, rows, draws)
+            if self.training.realism_on_unseen:
+                terms["realism"] = hinge_generator(self.judge(images, None))
+        if self.redrawing is not None:
+            terms["redrawing"] = self.redrawing(self.live, batch)
         return terms
 
     def draw_seen(self, count: int, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -121,8 +140,11 @@ class KGGANLosses:
         rows = self.unseen[draws.integers(len(self.unseen), count)]
         return self.generator.unseen(draws.normal(count, self.generator.z_dim), rows, network=self.live), rows
 
-    def judge(self, images: Tensor, rows: Tensor) -> Tensor:
-        """D's logits of images with the categories of ``rows``."""
+    def judge(self, images: Tensor, rows: Tensor | None) -> Tensor:
+        """D's logits of images with the categories of ``rows``, or with any."""
+        if rows is None:
+            any_category: Tensor = self.discriminator(images, None)
+            return any_category
         one_hot = self.generator.one_hot["seen"]
         told = nn.functional.one_hot(rows, self.generator.listed).float() if one_hot else self.vectors[rows]
         logits: Tensor = self.discriminator(images, told)
@@ -130,8 +152,9 @@ class KGGANLosses:
 
     def knowledge(self, images: Tensor, rows: Tensor, draws: Draws) -> Tensor:
         """Distance of E's reading of ``images`` from the vectors of ``rows``; E stays as it is."""
-        found = self.generator.embedding(self.view(images, draws))
-        return embedding_distance(found, self.vectors[rows], kind=self.training.distance)
+        readings, wanted = self.generator.embedding.readings(self.view(images, draws)), self.vectors[rows]
+        apart = [embedding_distance(found, wanted, kind=self.training.distance) for found in readings]
+        return torch.stack(apart).mean(dim=0)
 
     @property
     def vectors(self) -> Tensor:
@@ -147,18 +170,32 @@ def adversarial_stage(
     """One stage that trains the generating network and D; E and the table are in no group."""
     training, live, judge = losses.training, losses.live, losses.discriminator
     weight = training.knowledge_weight
-    weights = {"adversarial": 1.0, "knowledge_seen": weight, "knowledge_unseen": weight}
+    realism = {"realism": training.realism_on_unseen} if training.realism_on_unseen else {}
+    weights = {"adversarial": 1.0, "knowledge_seen": weight, "knowledge_unseen": weight, **realism}
+    if training.anchor_weight:
+        weights["redrawing"] = training.anchor_weight
+    judged = {"adversarial": 1.0, **realism}
+    head_start = min(HEAD_START, training.warm_up_steps)
     return Stage(
         name="adversarial",
         steps=training.steps,
         batches=batches,
         groups={
-            "generator": ParamGroup(list(live.parameters()), lr=training.lr, betas=(0.0, 0.9)),
+            "generator": ParamGroup(
+                list(live.parameters()), lr=training.generator_lr or training.lr, betas=(0.0, 0.9)
+            ),
             "discriminator": ParamGroup(list(judge.parameters()), lr=training.lr, betas=(0.0, 0.9)),
         },
         phases=[
-            Phase("discriminator", "discriminator", losses.discriminator_terms, {"adversarial": 1.0}),
-            Phase("generator", "generator", losses.generator_terms, weights, every=training.discriminator_steps),
+            Phase("discriminator", "discriminator", losses.discriminator_terms, judged),
+            Phase(
+                "generator",
+                "generator",
+                losses.generator_terms,
+                weights,
+                every=training.discriminator_steps,
+                start=head_start,
+            ),
         ],
         modules={"generator": live, "discriminator": judge},
         averages={"generator": (live, losses.generator.network)},

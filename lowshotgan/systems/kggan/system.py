@@ -14,22 +14,20 @@ from torch import Tensor
 
 from lowshotgan.checks import one_of, parse_seeds, positive
 from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
-from lowshotgan.data.images import from_uint8
 from lowshotgan.data.knowledge import Attributes, Knowledge, attribute_vector
 from lowshotgan.data.knowledge_report import KnowledgeReport, knowledge_report
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
-from lowshotgan.losses.knowledge_guided import nearest
-from lowshotgan.messages import tell, warn
+from lowshotgan.messages import warn
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.systems.base import System, make_config
 from lowshotgan.systems.generation import Generation, OutputType
 from lowshotgan.systems.kggan.config import KGGANConfig, KGGANTraining
 from lowshotgan.systems.kggan.guided import KnowledgeGenerator, make_discriminator, rows_of
-from lowshotgan.systems.kggan.networks import EmbeddingNet
-from lowshotgan.systems.kggan.nuisance import Nuisance
 from lowshotgan.systems.kggan.paths import AnyCategory, walk
-from lowshotgan.systems.kggan.stages import EmbeddingLoss, KGGANLosses, View, adversarial_stage, embedding_stage
+from lowshotgan.systems.kggan.reading import Reading
+from lowshotgan.systems.kggan.stages import KGGANLosses, adversarial_stage
+from lowshotgan.systems.kggan.warm_up import Redrawing, warm_up_stage
 from lowshotgan.types import PathLike, Stage
 
 Category = str | Sequence[str] | Attributes | Tensor
@@ -253,15 +251,15 @@ class KGGAN(System):
             "device": self.device,
         }
         generator, seen = self.generator, rows_of(self.config.seen, self.categories)
-        held_out: list[tuple[int, float]] = []
-        yield from self._folds(images, training, options, held_out)
-        net = generator.embedding.requires_grad_(True).train()
-        batches = CategoryBatches(images, training.batch_size, **options)
-        yield self._embedding_stage("embedding", net, batches, training)
-        net.requires_grad_(False).eval()
-        self._tell_accuracy(self._accuracy(net, images, torch.arange(len(images))), held_out)
+        reading = Reading(generator, self.config, images, training, options)
+        yield from reading.stages()
+        self.details["embedding"] = reading.details
         live = copy.deepcopy(generator.network).requires_grad_(True).train()
         generator.network.eval().requires_grad_(False)
+        redrawing = Redrawing(generator, images, seen, seed=seed) if training.warm_up_steps else None
+        if redrawing is not None:
+            batches = CategoryBatches(images, training.batch_size, **options)
+            yield warm_up_stage(live, redrawing, batches, training)
         losses = KGGANLosses(
             generator,
             live,
@@ -269,31 +267,11 @@ class KGGAN(System):
             seen,
             rows_of(self.config.unseen, self.categories),
             training,
+            redrawing,
         )
         batches = CategoryBatches(images, training.batch_size, **options)
         self._stale = True
         yield adversarial_stage(losses, batches, self._mark_stale, lambda: self._preview(preview_seeds))
-
-    def _folds(
-        self,
-        images: CategorySet,
-        training: KGGANTraining,
-        options: Mapping[str, Any],
-        held_out: list[tuple[int, float]],
-    ) -> Iterator[Stage]:
-        """Train E without some seen categories, in turn, and note how many images of those it reads right."""
-        count = len(self.config.seen)
-        folds = min(training.folds, count // 2)
-        for fold in range(folds if folds > 1 else 0):
-            left_out = list(range(fold, count, folds))
-            rest = [label for label in range(count) if label not in left_out]
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(options["seed"] + fold)
-                trial = EmbeddingNet(self.config.embedding_dim, width=self.config.embedding_width).to(self.device)
-            batches = CategoryBatches(images, training.batch_size, only=rest, **options)
-            yield self._embedding_stage(f"fold-{fold}", trial, batches, training)
-            rows = torch.isin(images.labels, torch.tensor(left_out)).nonzero()[:, 0]
-            held_out.append((len(rows), self._accuracy(trial, images, rows)))
 
     def settle(self) -> None:
         """Recompute the batch-norm statistics if the averaged weights have moved since the last time."""
@@ -355,40 +333,6 @@ class KGGAN(System):
         network = self.generator.network.eval()
         parts = zip(latents.float().split(size), told.split(size), strict=True)
         return torch.cat([network(z.to(self.device), y).float().cpu() for z, y in parts])
-
-    def _embedding_stage(
-        self, name: str, net: EmbeddingNet, batches: CategoryBatches, training: KGGANTraining
-    ) -> Stage:
-        vectors = self.generator.table.vectors[rows_of(self.config.seen, self.categories)]
-        nuisance = Nuisance(self.config.dimensions, self.config.nuisance)
-        return embedding_stage(name, EmbeddingLoss(net, vectors, nuisance, View(training)), batches, training)
-
-    @torch.no_grad()
-    def _accuracy(self, net: EmbeddingNet, images: CategorySet, rows: Tensor) -> float:
-        """Share of images (at most 1000) whose embedding is nearest to their own category, among all seen ones."""
-        rows = rows[:: max(1, len(rows) // 1000)]
-        vectors = self.generator.table.vectors[rows_of(self.config.seen, self.categories)]
-        right = 0
-        for part in rows.split(64):
-            found = net.eval()(from_uint8(images.images.uint8(part)).to(self.device))
-            right += int((nearest(found, vectors).cpu() == images.labels[part]).sum())
-        return right / max(len(rows), 1)
-
-    def _tell_accuracy(self, seen: float, held_out: Sequence[tuple[int, float]]) -> None:
-        chance = 1 / len(self.config.seen)
-        self.details["embedding"] = {"seen_accuracy": round(seen, 4), "chance": round(chance, 4)}
-        told = f"The embedding network reads {seen:.0%} of the seen images right (chance {chance:.0%})."
-        total = sum(count for count, _ in held_out)
-        if total:
-            estimate = sum(count * share for count, share in held_out) / total
-            self.details["embedding"]["held_out_accuracy"] = round(estimate, 4)
-            told += f" Of categories left out in turn, {estimate:.0%}: expect about that for unseen ones."
-            if estimate < 2 * chance:
-                warn(
-                    "the embedding network hardly reads categories it did not see; unseen categories will not look "
-                    "right. Name what does not change each attribute (nuisance=...), or add seen categories."
-                )
-        tell(told)
 
     def _preview(self, seeds: Sequence[int]) -> Tensor:
         names = list(self.config.unseen[:4]) + list(self.config.seen)

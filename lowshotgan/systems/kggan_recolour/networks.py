@@ -16,6 +16,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 SLOPE = 0.2
+REFINING = 8
+"""Channels between the two convolutions at full size."""
+START = -1.5
+"""Logit of the mask before training: it has to grow where it is needed, rather than to withdraw elsewhere."""
 
 
 class RecolourGenerator(nn.Module):
@@ -27,25 +31,33 @@ class RecolourGenerator(nn.Module):
         transform_width: of T1 and T2.
         hidden: of the generated filters.
         mask_width: of M.
+        cell: side in pixels of the cells in which the networks read the image.
     """
 
     def __init__(
-        self, resolution: int, categories: int, *, transform_width: int = 20, hidden: int = 0, mask_width: int = 16
+        self,
+        resolution: int,
+        categories: int,
+        *,
+        transform_width: int = 20,
+        hidden: int = 0,
+        mask_width: int = 16,
+        cell: int = 1,
     ) -> None:
         super().__init__()
         self.categories = categories
-        self.seen = Transform(categories, width=transform_width, hidden=hidden)
-        self.unseen = Transform(3, width=transform_width, hidden=hidden)
-        self.mask = MaskNet(int(math.log2(resolution)) - 2, width=mask_width)
+        self.seen = Transform(categories, width=transform_width, hidden=hidden, cell=cell)
+        self.unseen = Transform(3, width=transform_width, hidden=hidden, cell=cell)
+        self.mask = MaskNet(int(math.log2(resolution // cell)) - 2, width=mask_width, cell=cell)
 
-    def to_category(self, images: Tensor, labels: Tensor) -> "Recoloured":
-        """G1: ``(B, 3, H, W)`` in [-1, 1] in the seen colours ``labels (B,)``."""
+    def to_category(self, images: Tensor, labels: Tensor, *, mask: Tensor | None = None) -> "Recoloured":
+        """G1: ``(B, 3, H, W)`` in [-1, 1] in the seen colours ``labels (B,)``; ``mask`` is M(images) if it is known."""
         told = F.one_hot(labels, self.categories).to(images.dtype)
-        return combine(images, self.seen(images, told), self.mask(images))
+        return combine(images, self.seen(images, told), self.mask(images) if mask is None else mask)
 
-    def to_colour(self, images: Tensor, colours: Tensor) -> "Recoloured":
-        """G2: ``(B, 3, H, W)`` in any colours ``(B, 3)`` in [-1, 1]."""
-        return combine(images, self.unseen(images, colours), self.mask(images))
+    def to_colour(self, images: Tensor, colours: Tensor, *, mask: Tensor | None = None) -> "Recoloured":
+        """G2: ``(B, 3, H, W)`` in any colours ``(B, 3)`` in [-1, 1]; ``mask`` is M(images) if it is known."""
+        return combine(images, self.unseen(images, colours), self.mask(images) if mask is None else mask)
 
 
 class Recoloured:
@@ -69,12 +81,13 @@ def combine(images: Tensor, foreground: Tensor, mask: Tensor) -> Recoloured:
 class Transform(nn.Module):
     """T and the convolution it feeds: three strided convolutions, mean over positions, two layers, then filters.
 
-    It starts at the identity. With ``hidden`` channels it generates two layers with a leaky ReLU between them.
+    It starts at the identity. With ``hidden`` channels it generates two layers with a leaky ReLU between them. The filters
+    are read off the means of cells, and applied to every pixel.
     """
 
-    def __init__(self, told: int, *, width: int = 20, hidden: int = 0) -> None:
+    def __init__(self, told: int, *, width: int = 20, hidden: int = 0, cell: int = 1) -> None:
         super().__init__()
-        self.hidden = hidden
+        self.hidden, self.cell = hidden, cell
         channels = [3 + told, width, 2 * width, 2 * width]
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1) for a, b in itertools.pairwise(channels)
@@ -92,8 +105,9 @@ class Transform(nn.Module):
 
     def predict(self, images: Tensor, told: Tensor) -> Tensor:
         """``(B, P)`` weights and offsets of the generated layers."""
-        plane = told[:, :, None, None].expand(-1, -1, *images.shape[2:]).to(images.dtype)
-        x = torch.cat([images, plane], dim=1)
+        small = F.avg_pool2d(images, self.cell) if self.cell > 1 else images
+        plane = told[:, :, None, None].expand(-1, -1, *small.shape[2:]).to(images.dtype)
+        x = torch.cat([small, plane], dim=1)
         for conv in self.convs:
             x = F.leaky_relu(conv(x), SLOPE)
         filters: Tensor = self.filters(F.leaky_relu(self.middle(x.mean(dim=(2, 3))), SLOPE))
@@ -133,26 +147,42 @@ class MaskNet(nn.Module):
     Args:
         levels: downsamplings; 4 at 64 px, so that the deepest layer sees the whole object.
         width: channels at full resolution; twice as many one level down, four times as many below.
+        cell: side of the cells of pixels that go in as channels, and come out as so many values of the mask; above 1,
+            two small convolutions at full size then follow the edges of the image.
     """
 
-    def __init__(self, levels: int, *, width: int = 16) -> None:
+    def __init__(self, levels: int, *, width: int = 16, cell: int = 1) -> None:
         super().__init__()
+        self.cell = cell
         channels = [width * min(2**level, 4) for level in range(levels + 1)]
-        self.stem = _block(3, width)
+        self.stem = _block(3 * cell**2, width)
         self.down = nn.ModuleList(_block(a, b, stride=2) for a, b in itertools.pairwise(channels))
         self.up = nn.ModuleList(_block(b + a, a) for a, b in reversed(list(itertools.pairwise(channels))))
-        self.to_mask = nn.Conv2d(width, 1, kernel_size=1)
+        self.to_mask = nn.Conv2d(width, cell**2, kernel_size=1)
+        with torch.no_grad():  # all pixels of a cell start alike, so that the mask starts without a pattern
+            self.to_mask.weight.copy_(self.to_mask.weight[:1].expand_as(self.to_mask.weight))
+            self.to_mask.bias = nn.Parameter(torch.full((cell**2,), START))
+        self.refine = _refinement() if cell > 1 else None
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to ``(B, 1, H, W)`` in (0, 1)."""
-        features = [self.stem(images)]
+        features = [self.stem(F.pixel_unshuffle(images, self.cell))]
         for block in self.down:
             features.append(block(features[-1]))
         x = features.pop()
         for block in self.up:
             x = block(torch.cat([F.interpolate(x, scale_factor=2), features.pop()], dim=1))
-        mask: Tensor = self.to_mask(x).sigmoid()
-        return mask
+        logits = F.pixel_shuffle(self.to_mask(x), self.cell)
+        if self.refine is not None:
+            logits = logits + self.refine(torch.cat([logits, images], dim=1))
+        return logits.sigmoid()
+
+
+def _refinement() -> nn.Sequential:
+    """From the logits and the image at full size to a correction along edges; nothing before training."""
+    last = nn.Conv2d(REFINING, 1, kernel_size=3, padding=1, bias=False)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(nn.Conv2d(4, REFINING, kernel_size=3, padding=1), nn.LeakyReLU(SLOPE), last)
 
 
 def _block(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
@@ -164,25 +194,30 @@ def _block(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
 class RecolourDiscriminator(nn.Module):
     """D: patch logits, and the category of the region.
 
+    The trunk is spectrally normalised. The heads are not: with all layers normalised the logits of a network this narrow
+    hardly leave zero.
+
     Args:
         categories: number of seen colours.
         width: channels of the first layer; then twice and four times as many.
+        cell: side of the cells of pixels that go in as channels.
     """
 
-    def __init__(self, categories: int, *, width: int = 24) -> None:
+    def __init__(self, categories: int, *, width: int = 24, cell: int = 1) -> None:
         super().__init__()
-        channels = [3, width, 2 * width, 4 * width]
+        self.cell = cell
+        channels = [3 * cell**2, width, 2 * width, 4 * width]
         self.convs = nn.ModuleList(
             spectral_norm(nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1)) for a, b in itertools.pairwise(channels)
         )
-        self.patch = spectral_norm(nn.Conv2d(channels[-1], 1, kernel_size=3, padding=1))
         deepest = channels[-1]
-        self.deeper = spectral_norm(nn.Conv2d(deepest, deepest, kernel_size=4, stride=2, padding=1))
-        self.category = spectral_norm(nn.Linear(deepest, categories))
+        self.patch = nn.Conv2d(deepest, 1, kernel_size=3, padding=1)
+        self.deeper = nn.Conv2d(deepest, deepest, kernel_size=4, stride=2, padding=1)
+        self.category = nn.Linear(deepest, categories)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, 3, H, W)`` to logits ``(B, 1, H/8, W/8)`` and category logits ``(B, categories)``."""
-        x = images
+        """``(B, 3, H, W)`` to logits ``(B, 1, h, w)`` on a grid of H/8, by cells, and categories ``(B, categories)``."""
+        x = F.pixel_unshuffle(images, self.cell)
         for conv in self.convs:
             x = F.leaky_relu(conv(x), SLOPE)
         deep = F.leaky_relu(self.deeper(x), SLOPE)

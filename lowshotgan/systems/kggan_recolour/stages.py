@@ -21,6 +21,7 @@ from lowshotgan.losses.knowledge_guided import (
     indecision,
     out_of_range,
     region_colour,
+    region_variance,
 )
 from lowshotgan.losses.reconstruction import absolute_difference
 from lowshotgan.nets.shift import random_shift
@@ -85,22 +86,24 @@ class RecolourLosses:
         """Everything T1, T2 and M learn from; ``accuracy`` is logged only."""
         images, labels, draws = batch.images["images"], batch.images["labels"], batch.draws
         wanted, colours = self.draw_labels(len(images), draws), self.draw_colours(len(images), draws)
-        seen = self.generator.to_category(images, wanted)
-        unseen = self.generator.to_colour(images, colours)
+        mask = self.generator.mask(images)  # the same in both
+        seen = self.generator.to_category(images, wanted, mask=mask)
+        unseen = self.generator.to_colour(images, colours, mask=mask)
         logits, category = self.judge(seen.images, draws)
         foreground = self.colour_error(unseen.foreground, seen.mask, colours)
         composed = self.colour_error(unseen.images, seen.mask, colours)
         share = self.training.foreground_share
         back = self.generator.to_category(unseen.images, labels).images
-        cycle = self.generator.to_category(seen.images, labels).images
+        again = self.generator.to_category(seen.images[::2], labels[::2]).images  # half a batch will do for this one
         return {
             "adversarial": hinge_generator(logits),
             "category": category_error(category, wanted),
             "colour": share * foreground + (1 - share) * composed,
             "cycle_colour": absolute_difference(back, images),
-            "cycle": absolute_difference(cycle, images),
+            "cycle": absolute_difference(again, images[::2]),
             "area": area(seen.mask),
             "indecision": indecision(seen.mask),
+            "coherence": region_variance(images, seen.mask),
             "range": out_of_range(seen.foreground) + out_of_range(unseen.foreground),
             "accuracy": (category.argmax(dim=1) == wanted).float(),
         }
@@ -140,6 +143,7 @@ def recolour_stage(losses: RecolourLosses, averaged: RecolourGenerator, batches:
         "cycle": cycle,
         "area": lambda progress: training.area_weight * ramp.share,
         "indecision": lambda progress: training.indecision_weight * ramp.share,
+        "coherence": lambda progress: training.coherence_weight * ramp.share,
         "range": training.range_weight,
     }
     discriminator_weights = {
@@ -148,12 +152,13 @@ def recolour_stage(losses: RecolourLosses, averaged: RecolourGenerator, batches:
         "category_fake": training.category_weight * training.fake_category_weight,
     }
     groups = {"generator": losses.generator, "discriminator": losses.discriminator}
+    rates = {"generator": training.lr, "discriminator": training.discriminator_lr or training.lr}
     return Stage(
         name="adversarial",
         steps=training.steps,
         batches=batches,
         groups={
-            name: ParamGroup(list(module.parameters()), lr=training.lr, betas=(0.5, 0.999))
+            name: ParamGroup(list(module.parameters()), lr=rates[name], betas=(0.5, 0.999))
             for name, module in groups.items()
         },
         phases=[

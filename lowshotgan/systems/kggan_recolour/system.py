@@ -66,8 +66,11 @@ class KGGANRecolour(System):
             transform_width=config.transform_width,
             hidden=config.hidden,
             mask_width=config.mask_width,
+            cell=config.cell,
         )
-        self.discriminator = RecolourDiscriminator(len(config.categories), width=config.discriminator_width)
+        self.discriminator = RecolourDiscriminator(
+            len(config.categories), width=config.discriminator_width, cell=config.discriminator_cell
+        )
 
     def generate(
         self,

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.images import from_uint8
+from lowshotgan.losses.reconstruction import pyramid_error
 from lowshotgan.losses.transport import transport_partners
 from lowshotgan.nets.code_flow import CodeFlow
 from lowshotgan.nets.feature_heads import FeatureHeads
@@ -225,12 +226,3 @@ def map_distance(drawn: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
         for a, b in zip(drawn, wanted, strict=True)
     ]
     return torch.stack(differences).mean(dim=0)
-
-
-def pyramid_error(images: Tensor, target: Tensor) -> Tensor:
-    """``(B,)`` mean absolute difference, averaged over the resolutions R, R/2 and R/4."""
-    errors = []
-    for _ in range(3):
-        errors.append((images - target).abs().mean(dim=(1, 2, 3)))
-        images, target = F.avg_pool2d(images, 2), F.avg_pool2d(target, 2)
-    return torch.stack(errors).mean(dim=0)

@@ -73,12 +73,12 @@ def test_8_the_way_back_goes_through_the_first_generator_with_the_original_categ
     generator, judge = losses.generator, losses.discriminator
     to_category, to_colour = generator.to_category, generator.to_colour
 
-    def spied_category(given, labels):
-        calls.append(("seen", given, labels, to_category(given, labels)))
+    def spied_category(given, labels, **known):
+        calls.append(("seen", given, labels, to_category(given, labels, **known)))
         return calls[-1][3]
 
-    def spied_colour(given, colours):
-        calls.append(("unseen", given, colours, to_colour(given, colours)))
+    def spied_colour(given, colours, **known):
+        calls.append(("unseen", given, colours, to_colour(given, colours, **known)))
         return calls[-1][3]
 
     generator.to_category, generator.to_colour = spied_category, spied_colour

@@ -162,3 +162,22 @@ def test_unusable_configurations_are_refused(options):
 def test_unusable_training_settings_are_refused(options):
     with pytest.raises(ConfigError):
         RecolourTraining(**options)
+
+
+def test_networks_on_cells_are_small_and_the_mask_still_fine():
+    torch.manual_seed(0)
+    sizes = {"resolution": 32, "transform_width": 4, "mask_width": 4, "discriminator_width": 4}
+    model = create_model("kggan_recolour_64", **sizes, cell=2, discriminator_cell=2)
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    made = model.generator.to_colour(images, torch.zeros(2, 3))
+    assert made.mask.shape == (2, 1, 32, 32) and made.images.shape == images.shape
+    assert torch.equal(made.mask[:, :, ::2, ::2], made.mask[:, :, 1::2, 1::2])  # no pattern at the start
+    patches, categories = model.discriminator(images)
+    assert patches.shape == (2, 1, 2, 2) and categories.shape == (2, 3)
+    again = model.generator.to_colour(images, torch.zeros(2, 3), mask=made.mask)
+    assert torch.equal(again.images, made.images)
+    torch.nn.init.normal_(model.generator.mask.refine[-1].weight)
+    fine = model.generator.mask(images)
+    assert not torch.equal(fine[:, :, ::2, ::2], fine[:, :, 1::2, 1::2])
+    with pytest.raises(ConfigError, match="cell must be a power of two"):
+        create_model("kggan_recolour_64", **sizes, cell=3)
