@@ -4,11 +4,14 @@ The skip branches resample after a 1 x 1 convolution where that is cheaper; the 
 """
 
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class ResidualDiscriminator(nn.Module):
@@ -159,5 +162,5 @@ def doublings(resolution: int) -> int:
     return resolution.bit_length() - 3
 
 
-def _maybe(layer: nn.Module, spectral: bool) -> nn.Module:
-    return spectral_norm(layer) if spectral else layer
+def _maybe(layer: Layer, spectral: bool) -> Layer:
+    return cast(Layer, spectral_norm(layer)) if spectral else layer
