@@ -1,4 +1,4 @@
-"""Further endless, resumable batches: rows of tensors, images a generator draws, and several streams side by side."""
+"""Further endless, resumable batches: rows of tensors, and images a generator draws."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +9,6 @@ from torch import Tensor
 from lowshotgan.checks import positive
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
-from lowshotgan.types import Batches
 
 
 class RowBatches:
@@ -121,27 +120,6 @@ class DrawnBatches:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.position = int(state["position"])
-
-
-class JoinedBatches:
-    """Several streams in step: a stream of tensors comes out under its name, one of mappings under its own names."""
-
-    def __init__(self, streams: Mapping[str, Batches]) -> None:
-        self.streams = dict(streams)
-
-    def __next__(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for name, stream in self.streams.items():
-            part = next(stream)
-            found |= part if isinstance(part, Mapping) else {name: part}
-        return found
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: stream.state_dict() for name, stream in self.streams.items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, stream in self.streams.items():
-            stream.load_state_dict(state[name])
 
 
 def shared_size(batch_size: int, world_size: int) -> int:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from lowshotgan.data.batches import Together
 from lowshotgan.data.images import to_pil
 from lowshotgan.data.pairs import edge_map, load_pairs, structural_similarity
-from lowshotgan.data.streams import DrawnBatches, JoinedBatches, RowBatches
+from lowshotgan.data.streams import DrawnBatches, RowBatches
 from lowshotgan.data.synthetic import faces
 from lowshotgan.errors import ConfigError, ImageInputError
 
@@ -176,7 +177,7 @@ def test_mirroring_is_the_same_for_partners():
 def test_joined_streams_resume_together():
     def make():
         drawn = DrawnBatches(lambda z: 2 * z, 3, 4, latent_std=0.5, seed=1)
-        return JoinedBatches({"images": drawn, "pairs": RowBatches({"a": torch.arange(5.0)}, 2)})
+        return Together({"images": drawn, "pairs": RowBatches({"a": torch.arange(5.0)}, 2)})
 
     first = make()
     next(first)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from lowshotgan.data.batches import Together
 from lowshotgan.data.images import from_uint8
 from lowshotgan.data.pairs import PairSet
-from lowshotgan.data.streams import JoinedBatches, RowBatches
+from lowshotgan.data.streams import RowBatches
 from lowshotgan.nets.domains import Domains
 from lowshotgan.nets.genho import ContentDiscriminator
 from lowshotgan.systems.genho.config import GenHoFineTuning
@@ -78,7 +79,7 @@ class TargetLearning:
         return Stage(
             name="content_encoder",
             steps=training.encoder_steps or encoder_steps(self.pairs, training),
-            batches=JoinedBatches({"images": images, "pairs": self._shots("source", "target")}),
+            batches=Together({"images": images, "pairs": self._shots("source", "target")}),
             groups={
                 "encoder": group(training.lr, nets.encoder, final=training.lr_final),
                 "judge": group(training.lr, judge, final=training.lr_final),

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from lowshotgan.data.batches import Together
 from lowshotgan.data.pairs import PairSet
-from lowshotgan.data.streams import JoinedBatches, RowBatches
+from lowshotgan.data.streams import RowBatches
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.nets.domains import Domains
@@ -157,7 +158,7 @@ class LaDo(PairedSystem):
         shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
         if training.align_steps:
             images = self.source_batches(pairs.images, training.batch_size, flip=training.flip, **share)
-            yield self._alignment_stage(JoinedBatches({"images": images, "pairs": shots}), training)
+            yield self._alignment_stage(Together({"images": images, "pairs": shots}), training)
             shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
         yield self._target_stage(shots, training, perception, len(pairs), preview_seeds)
 
@@ -204,9 +205,9 @@ class LaDo(PairedSystem):
         if data.pairs is not None:
             size = shots_per_step(training.batch_size, len(data.pairs), share["world_size"])
             streams["pairs"] = RowBatches(data.pairs.rows, size, flip=training.flip, device=self.device, **share)
-        return JoinedBatches(streams)
+        return Together(streams)
 
-    def _alignment_stage(self, batches: JoinedBatches, training: LaDoFineTuning) -> Stage:
+    def _alignment_stage(self, batches: Together, training: LaDoFineTuning) -> Stage:
         nets = self.generator
         appearance, image = cast(Encoder, nets.appearance.source), cast(Generator, nets.image.source)
         judge = cast(ResidualDiscriminator, cast(Domains, self.discriminator).source)

@@ -11,9 +11,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from lowshotgan.data.batches import Together
 from lowshotgan.data.images import from_uint8
 from lowshotgan.data.pairs import PairSet
-from lowshotgan.data.streams import JoinedBatches, RowBatches
+from lowshotgan.data.streams import RowBatches
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.nets.domains import Domains
@@ -202,7 +203,7 @@ class PFSGAN(PairedSystem):
         images = self.source_batches(pairs.images, training.source_batch_size, flip=training.flip, **share)
         shift = ColourShift.of(from_uint8(rows["target"]), strength=training.shift)
         yield self._target_stage(
-            JoinedBatches({"images": images, "pairs": shots}),
+            Together({"images": images, "pairs": shots}),
             shift,
             training,
             perception,
@@ -212,7 +213,7 @@ class PFSGAN(PairedSystem):
 
     def _target_stage(
         self,
-        batches: JoinedBatches,
+        batches: Together,
         shift: ColourShift,
         training: PFSGANFineTuning,
         perception: Perception,
