@@ -93,7 +93,11 @@ def _transfer(cells: Cells) -> str:
                 asked = f">= 0.45, >= optimize ({single:.2f})"
                 verdict = _verdict(score["accuracy"] >= max(0.45, single))
             rows.append(_row(way, method, score["accuracy"], score["reconstruction"], score["error"], asked, verdict))
-    return "\n".join(rows) + "\n"
+    return (
+        f"From {model['samples']} codes; transfer of {model['transfers']} test items each way.\n\n"
+        + "\n".join(rows)
+        + "\n"
+    )
 
 
 def _pairs(cells: Cells, pair: str) -> str:

@@ -137,6 +137,7 @@ class Bench:
             f"perplexity_{self.second}": perplexity(second),
             "auc": self.test_auc(model),
             "samples": self.options.samples,
+            "transfers": self.options.transfers,
         }
         for source, target in ((self.first, self.second), (self.second, self.first)):
             found[f"{source} to {target}"] = self.transfers(model, source, target)

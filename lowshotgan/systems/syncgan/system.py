@@ -160,7 +160,8 @@ class SyncGAN(System):
             start = judges.encoders.eval()[source](values)
             steps = 0 if method == "encoder" else steps or 50
             found = invert(generator, synchronizer, values, source, steps=steps, start=start, seed=seed)
-        self._doubt(found.error, source)
+        if method != "nearest":  # whose candidates were never to draw the item
+            self._doubt(found.error, source)
         looks = [found.latents] + [with_private(generator, found, source, seed=seed + i) for i in range(1, n)]
         codes = torch.stack(looks, dim=1).flatten(0, 1)
         made = self._draw(codes, [to], 16)
