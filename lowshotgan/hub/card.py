@@ -7,6 +7,8 @@ from typing import Any
 from lowshotgan.hub.manifest import WeightsEntry
 
 TASK = "unconditional-image-generation"
+PAIRED = ("lado", "genho")
+"""Architectures that are fine-tuned to pairs."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +141,12 @@ def _use(card: Card) -> str:
             f"apply it. It is tied to the base by a SHA-256 digest and refuses any other."
         )
     call = f'create_model("{card.load}", pretrained=True)' if card.published else f'load("{card.load}")'
+    learns_from = 'pairs=("partners/", "shots/")' if card.arch.startswith(PAIRED) else '"my_ten_photos/"'
     return (
         "## Use\n\n```python\nimport lowshotgan as lsg\n\n"
         f"model = lsg.{call}\n"
         'model.generate(16, truncation=0.8).grid().save("samples.png")\n'
-        'run = lsg.finetune(model, "my_ten_photos/", output_dir="runs/mine")\n```'
+        f'run = lsg.finetune(model, {learns_from}, output_dir="runs/mine")\n```'
     )
 
 
