@@ -19,6 +19,7 @@ Each needs trainings of its own, for which there was no time on the machine that
   far both follow the cut of an exemplar;
 - EGSC-IT trained without AdaIN and without masks, and the task of many digits in one picture;
 - training without the head start at the same budget, and with 15 instead of 60 classes;
+- fitting a code to K images of a class (the task `fitting`);
 - Omniglot, fonts and pet faces.
 """
 CHECK = "| check | found | target | |\n|---|---|---|---|"
@@ -89,7 +90,8 @@ def _classes(found: dict[str, Any]) -> str:
     ]  # fmt: skip
     title = (
         f"## Photographs of unseen kinds\n\nInto {', '.join(after['unseen'])}; the contents are of the training kinds. The "
-        f"classifiers are linear on the library's own features, trained on half of the real images. {real}\n\n"
+        f"classifiers are linear on the library's own features, trained on half of the real images; the features "
+        f"were learnt on images of these kinds too. The protocol tells how many images were compared. {real}\n\n"
         f"Protocol: `{after['protocol']}`."
     )
     legend = "Contents on top; each row an unseen kind: the first of its five exemplars, then the translations."
