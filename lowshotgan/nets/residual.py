@@ -4,6 +4,7 @@ The skip branches resample after a 1 x 1 convolution where that is cheaper; the 
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +63,7 @@ class Down(nn.Module):
         self.skip = _maybe(nn.Conv2d(in_channels, out_channels, 1), spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        main = halve_convolved(F.relu(self.conv1(x if self.first else F.relu(x))), self.conv2)
+        main = halve_convolved(F.relu(self.conv1(x if self.first else F.relu(x))), cast(nn.Conv2d, self.conv2))
         halved: Tensor = main + self.skip(F.avg_pool2d(x, 2))
         return halved
 
