@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from lowshotgan.losses.knowledge_guided import region_colour
+
 SLOPE = 0.2
-REFINING = 8
+REFINING = 12
 """Channels between the two convolutions at full size."""
 START = -1.5
 """Logit of the mask before training: it has to grow where it is needed, rather than to withdraw elsewhere."""
@@ -148,7 +150,7 @@ class MaskNet(nn.Module):
         levels: downsamplings; 4 at 64 px, so that the deepest layer sees the whole object.
         width: channels at full resolution; twice as many one level down, four times as many below.
         cell: side of the cells of pixels that go in as channels, and come out as so many values of the mask; above 1,
-            two small convolutions at full size then follow the edges of the image.
+            two small convolutions at full size then compare each pixel with the colour of the region found so far.
     """
 
     def __init__(self, levels: int, *, width: int = 16, cell: int = 1) -> None:
@@ -174,15 +176,16 @@ class MaskNet(nn.Module):
             x = block(torch.cat([F.interpolate(x, scale_factor=2), features.pop()], dim=1))
         logits = F.pixel_shuffle(self.to_mask(x), self.cell)
         if self.refine is not None:
-            logits = logits + self.refine(torch.cat([logits, images], dim=1))
+            away = images - region_colour(images, logits.sigmoid())[:, :, None, None]
+            logits = logits + self.refine(torch.cat([logits, images, away.abs()], dim=1))
         return logits.sigmoid()
 
 
 def _refinement() -> nn.Sequential:
-    """From the logits and the image at full size to a correction along edges; nothing before training."""
+    """From the logits, the image and its distance from the region's colour to a correction; nothing before training."""
     last = nn.Conv2d(REFINING, 1, kernel_size=3, padding=1, bias=False)
     nn.init.zeros_(last.weight)
-    return nn.Sequential(nn.Conv2d(4, REFINING, kernel_size=3, padding=1), nn.LeakyReLU(SLOPE), last)
+    return nn.Sequential(nn.Conv2d(7, REFINING, kernel_size=3, padding=1), nn.LeakyReLU(SLOPE), last)
 
 
 def _block(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
