@@ -15,7 +15,7 @@ ZERO_SHOT = (
     ("one_hot", "no knowledge (one-hot), 32 px"),
 )
 RECOLOUR = (
-    ("stopped", "recipe stopped after 683 of 4000 steps, 128 px"),
+    ("published", "`kggan_recolour_128.avatars_v1`, 128 px"),
     ("full", "full, 64 px"),
     ("no_g2", "trained without G2, nearest seen category, 64 px"),
 )
@@ -45,10 +45,8 @@ def page(folder: Path) -> str:
             "$ python benchmarks/knowledge.py zero-shot --data avatars_adventurer_128.zip \\",
             "    --arms none --models published=weights/kggan_64.avatars_v1",
             "$ python benchmarks/knowledge.py zero-shot --data avatars_adventurer_128.zip --samples 10",
-            "$ lowshotgan train --recipe recipes/kggan_recolour_128.avatars_v1.toml --data avatars_adventurer_128.zip \\",
-            "    --output runs/recolour --steps 683",
             "$ python benchmarks/knowledge.py recolour --data avatars_adventurer_128.zip --test hair_recolor_128.zip \\",
-            "    --arms none --models stopped=runs/recolour",
+            "    --arms none --models published=weights/kggan_recolour_128.avatars_v1",
             "$ python benchmarks/knowledge.py report --page docs/benchmarks/knowledge.md",
             "```",
             "",

@@ -1,5 +1,6 @@
 """Model cards: ``README.md`` with the front matter the Hugging Face hub reads. Imports no torch."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from lowshotgan.hub.manifest import WeightsEntry
 
 TASK = "unconditional-image-generation"
+OTHER_TASKS = dict.fromkeys(("funit", "coco_funit", "egscit", "kggan_recolour"), "image-to-image") | {"features": None}
+"""What the Hugging Face hub lists an architecture under, by its name without the resolution, where that is not ``TASK``."""
 
 
 SAMPLE = """
@@ -103,7 +106,7 @@ def _front_matter(card: Card) -> str:
         tags.append(f"k-shot:{card.shots}")
     data = ModelCardData(
         library_name="lowshotgan",
-        pipeline_tag=None if card.arch.startswith("features") else TASK,
+        pipeline_tag=_task(card.arch),
         license=card.license.lower() if card.license else None,
         base_model=card.base if card.base and "/" in card.base else None,
         tags=tags,
@@ -117,12 +120,16 @@ def _front_matter(card: Card) -> str:
     return data.to_yaml(line_break="\n") + "\n"
 
 
+def _task(arch: str) -> str | None:
+    return OTHER_TASKS.get(re.sub(r"_[\dx]+$", "", arch), TASK)
+
+
 def _results(card: Card) -> list[Any]:
     from huggingface_hub import EvalResult
 
     return [
         EvalResult(
-            task_type=TASK,
+            task_type=_task(card.arch) or TASK,
             dataset_type="image-folder",
             dataset_name=str(metric.get("reference", "see card")),
             metric_type=str(metric["name"]),

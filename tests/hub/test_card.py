@@ -1,5 +1,6 @@
 """Cards: front matter the hub understands, and no empty sections."""
 
+import pytest
 import yaml
 
 from lowshotgan.hub.card import Card, card_of_entry, render_card
@@ -69,3 +70,17 @@ def test_published_weights_and_deltas():
     assert "refuses any other" in delta
     features = render_card(Card(name="features_64.lsg1", arch="features_64", load="features_64.lsg1"))
     assert "pipeline_tag" not in front_matter(features)
+
+
+@pytest.mark.parametrize(
+    ("arch", "task"),
+    [
+        ("funit_64", "image-to-image"),
+        ("egscit_256x512", "image-to-image"),
+        ("kggan_recolour_128", "image-to-image"),
+        ("kggan_64", "unconditional-image-generation"),
+    ],
+)
+def test_the_task_follows_from_what_the_architecture_does(arch, task):
+    card = Card(name=f"{arch}.trial", arch=arch, load=arch)
+    assert front_matter(render_card(card))["pipeline_tag"] == task
