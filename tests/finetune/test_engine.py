@@ -129,12 +129,12 @@ def test_r1_is_taken_at_the_unaugmented_image(
 
 
 def test_schedule(generator: Generator, discriminator: Discriminator, images: Tensor, batches: type) -> None:
-    recipe = fit_to(resolve_auto(10), k=10)
+    recipe = fit_to(resolve_auto(10).override(lr=0.01), k=10)
     stage, live, _ = build_stage(generator, discriminator, batches(images, 4), recipe)
     phases = {phase.name: phase for phase in stage.phases}
     assert phases["generator"].start == phases["discriminator"].start == phases["discriminator_warm_up"].stop == 50
     assert stage.groups["discriminator"].lazy_every == 16 and stage.groups["generator"].lazy_every == 0
-    assert stage.groups["generator"].lr == 0.02 and stage.groups["discriminator"].lr == 2e-3
+    assert stage.groups["generator"].lr == 0.01 and stage.groups["discriminator"].lr == 2e-3
     relation = phases["generator"].weights["relation"]
     assert callable(relation) and relation(0.0) == 300.0 and relation(1.0) == 100.0
     assert set(stage.modules["generator"].state_dict()) == {f"parts.{name}" for name in live.delta()}

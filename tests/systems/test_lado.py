@@ -436,7 +436,7 @@ def test_alignment_brings_partners_nearer_and_the_target_nearer_to_the_shots(pai
     "build",
     [lambda: LaDoConfig(resolution=24), lambda: LaDoConfig(width=0), lambda: LaDoConfig(prior_std=0.0),
      lambda: LaDoTraining(batch_size=1), lambda: LaDoTraining(steps=0), lambda: LaDoTraining(kl_weight=-1),
-     lambda: LaDoTraining(bn="none"), lambda: LaDoFineTuning(perceptual="pixels"),
+     lambda: LaDoTraining(bn="none"), lambda: LaDoFineTuning(perceptual="eyes"),
      lambda: LaDoFineTuning(partners="guess"), lambda: LaDoFineTuning(cross_weight=-1.0)],
 )  # fmt: skip
 def test_unusable_settings_are_refused(build):
