@@ -16,6 +16,8 @@ from lowshotgan.types import Batches
 class Share:
     """Which positions of an endless global order are this process's: every ``world_size``-th of each batch.
 
+    A source counts either positions (``take``) or batches (``turn``); the state is that count.
+
     Args:
         batch_size: positions per step over all processes.
         rank: index of this process.
@@ -33,7 +35,17 @@ class Share:
         """This process's positions of the next batch."""
         start = self.position
         self.position += self.batch_size
-        return range(start, self.position)[self.rank :: self.world_size]
+        return range(start, self.position)[self.mine]
+
+    def turn(self) -> int:
+        """Number of the next batch, for sources that draw the whole of it and keep the rows ``mine``."""
+        self.position += 1
+        return self.position - 1
+
+    @property
+    def mine(self) -> slice:
+        """Which rows of a whole batch are this process's."""
+        return slice(self.rank, None, self.world_size)
 
     def state_dict(self) -> dict[str, Any]:
         return {"position": self.position}

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import positive
 from lowshotgan.data.base import Source, Subset
+from lowshotgan.data.batches import Share
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.decode import Decoded
 from lowshotgan.data.images import from_uint8
@@ -131,11 +131,7 @@ class CategoryBatches:
         device: torch.device | str = "cpu",
     ) -> None:
         self.data, self.flip, self.seed = data, flip, seed
-        self.batch_size = int(positive("batch_size", batch_size))
-        if self.batch_size % world_size:
-            raise ConfigError(f"batch_size={batch_size} cannot be shared by {world_size} processes; use a multiple.")
-        self.rank, self.world_size, self.device = rank, world_size, torch.device(device)
-        self.position = 0
+        self.share, self.device = Share(batch_size, rank, world_size), torch.device(device)
         wanted = range(len(data.categories)) if only is None else only
         self._members = [(data.labels == i).nonzero()[:, 0] for i in wanted]
         self._members = [rows for rows in self._members if len(rows)]
@@ -144,9 +140,7 @@ class CategoryBatches:
         return self
 
     def __next__(self) -> dict[str, Tensor]:
-        positions = range(self.position, self.position + self.batch_size)
-        self.position += self.batch_size
-        entries = [self._entry(position) for position in positions[self.rank :: self.world_size]]
+        entries = [self._entry(position) for position in self.share.take()]
         rows = [row for row, _ in entries]
         images = from_uint8(self.data.images.uint8(rows))
         mirrored = torch.tensor([flipped for _, flipped in entries])
@@ -166,10 +160,10 @@ class CategoryBatches:
         return torch.randperm(count, generator=torch.Generator().manual_seed(key % 2**62))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"position": self.position}
+        return self.share.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.position = int(state["position"])
+        self.share.load_state_dict(state)
 
 
 class _Joined(Source):

@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import positive
+from lowshotgan.data.batches import Share
 from lowshotgan.data.images import from_uint8
-from lowshotgan.errors import ConfigError
 
 
 class RowBatches:
@@ -39,15 +38,13 @@ class RowBatches:
         device: torch.device | str = "cpu",
     ) -> None:
         self.rows = dict(rows)
-        self.batch_size = shared_size(batch_size, world_size)
-        self.flip, self.seed, self.rank, self.world_size = flip, seed, rank, world_size
+        self.share = Share(batch_size, rank, world_size)
+        self.flip, self.seed = flip, seed
         self.device = torch.device(device)
-        self.position = 0
 
     def __next__(self) -> dict[str, Tensor]:
-        entries = self._entries(self.position, self.position + self.batch_size)
-        self.position += self.batch_size
-        chosen, mirrored = entries[:, self.rank :: self.world_size]
+        mine = self.share.take()
+        chosen, mirrored = self._entries(mine)
         found = {}
         for name, tensor in self.rows.items():
             part = tensor[chosen]
@@ -58,22 +55,22 @@ class RowBatches:
             found[name] = part.to(self.device)
         return found
 
-    def _entries(self, start: int, stop: int) -> Tensor:
-        """``(2, stop - start)``: which row, and whether it is mirrored, at places of the endless order."""
+    def _entries(self, places: range) -> Tensor:
+        """``(2, len(places))``: which row, and whether it is mirrored, at places of the endless order."""
         count = len(next(iter(self.rows.values())))
-        first, last = start // count, (stop - 1) // count
+        first, last = places[0] // count, places[-1] // count
         passes = []
         for number in range(first, last + 1):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
             order = torch.randperm(count, generator=generator)
             passes.append(torch.stack([order, torch.randint(2, (count,), generator=generator)]))
-        return torch.cat(passes, dim=1)[:, start - first * count : stop - first * count]
+        return torch.cat(passes, dim=1)[:, [place - first * count for place in places]]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"position": self.position}
+        return self.share.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.position = int(state["position"])
+        self.share.load_state_dict(state)
 
 
 class DrawnBatches:
@@ -103,31 +100,18 @@ class DrawnBatches:
         device: torch.device | str = "cpu",
     ) -> None:
         self.draw, self.z_dim, self.latent_std = draw, z_dim, latent_std
-        self.batch_size = shared_size(batch_size, world_size)
-        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.share = Share(batch_size, rank, world_size)
+        self.seed = seed
         self.device = torch.device(device)
-        self.position = 0
 
     @torch.no_grad()
     def __next__(self) -> Tensor:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.position)
-        self.position += 1
-        latents = self.latent_std * torch.randn(self.batch_size, self.z_dim, generator=generator)
-        return self.draw(latents[self.rank :: self.world_size].to(self.device))
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.share.turn())
+        latents = self.latent_std * torch.randn(self.share.batch_size, self.z_dim, generator=generator)
+        return self.draw(latents[self.share.mine].to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"position": self.position}
+        return self.share.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.position = int(state["position"])
-
-
-def shared_size(batch_size: int, world_size: int) -> int:
-    """``batch_size`` if the processes can share it.
-
-    Raises:
-        ConfigError: if it is no multiple of their number.
-    """
-    if int(positive("batch_size", batch_size)) % world_size:
-        raise ConfigError(f"batch_size={batch_size} cannot be shared by {world_size} processes; use a multiple.")
-    return int(batch_size)
+        self.share.load_state_dict(state)

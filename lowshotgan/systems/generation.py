@@ -1,9 +1,9 @@
 """What ``generate()`` returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -73,31 +73,17 @@ class Generation:
         return write_animation(to_pil(self.tensor), Path(path), fps=fps)
 
 
-class FromSeeds(Protocol):
-    """A model whose images depend on latents alone."""
-
-    arch: str
-    generator: Any
-
-
 def requested_latents(
-    model: FromSeeds,
-    n: int | None,
-    *,
-    seeds: int | str | Sequence[int] | None,
-    latents: Tensor | None,
-    unknown: Mapping[str, Any],
+    z_dim: int, n: int | None, *, seeds: int | str | Sequence[int] | None, latents: Tensor | None
 ) -> tuple[list[int] | None, Tensor]:
-    """The seeds that a call of ``generate`` asks for (``None`` for given latents), and the latents to draw.
+    """The seeds that a call of ``generate`` asks for (``None`` for given latents), and its latents ``(N, z_dim)``.
 
     Raises:
-        ConfigError: for options that the model does not have, and for latents together with seeds.
+        ConfigError: for latents together with seeds, and for unusable seeds.
     """
-    if unknown:
-        raise ConfigError(f"{model.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
     if latents is None:
         used = parse_seeds(seeds, n)
-        return used, latents_from_seeds(used, model.generator.z_dim)
+        return used, latents_from_seeds(used, z_dim)
     if seeds is not None or n is not None:
         raise ConfigError("pass either latents or seeds (or n), not both.")
     return None, latents

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.checks import one_of, parse_seeds, positive
+from lowshotgan.checks import one_of, positive
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.data.pairs import PairSet, load_pairs
@@ -18,7 +18,7 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.domains import Domains
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.generation import Generation, OutputType, requested_latents
 from lowshotgan.systems.perception import Perception, load_perception
 from lowshotgan.types import Batches, ParamGroup, PathLike, Stages
 
@@ -99,7 +99,7 @@ class PairedSystem(System):
             ImageInputError: for images that cannot be read.
         """
         domain = one_of("domain", domain or self.default_domain, DOMAINS)
-        used, given = self._latents(n, seeds, latents, inputs)
+        used, given = self._latents(n, seeds, latents)
         self._check_domain(domain)
         self.settle()
         self.eval()
@@ -240,16 +240,12 @@ class PairedSystem(System):
         return self.draw(latents, "source")
 
     def _latents(
-        self, n: int | None, seeds: int | str | Sequence[int] | None, latents: Tensor | None, inputs: Mapping[str, Any]
+        self, n: int | None, seeds: int | str | Sequence[int] | None, latents: Tensor | None
     ) -> tuple[list[int] | None, Tensor]:
-        if latents is None:
-            used = parse_seeds(seeds, n)
-            return used, latents_from_seeds(used, self.z_dim) * self.config.latent_std
-        if seeds is not None or n is not None:
-            raise ConfigError("pass either latents or seeds (or n), not both.")
-        if latents.ndim != 2 or latents.shape[1] != self.z_dim:
-            raise ConfigError(f"latents must be (N, {self.z_dim}), got {tuple(latents.shape)}.")
-        return None, latents
+        used, given = requested_latents(self.z_dim, n, seeds=seeds, latents=latents)
+        if given.ndim != 2 or given.shape[1] != self.z_dim:
+            raise ConfigError(f"latents must be (N, {self.z_dim}), got {tuple(given.shape)}.")
+        return used, given if used is None else given * self.config.latent_std
 
     def _check_domain(self, domain: str) -> None:
         if domain != "source" and not self.config.adapted:

@@ -80,7 +80,9 @@ class FastGAN(System):
         Raises:
             ConfigError: for unusable seeds, latents or options.
         """
-        used, given = requested_latents(self, n, seeds=seeds, latents=latents, unknown=unknown)
+        if unknown:
+            raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+        used, given = requested_latents(self.generator.z_dim, n, seeds=seeds, latents=latents)
         one_of("noise", noise, ("const", "none", "random"))
         one_of("bn_mode", bn_mode, ("recomputed", "batch"))
         parts = given.split(int(positive("batch_size", batch_size or 16)))

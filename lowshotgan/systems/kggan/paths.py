@@ -1,4 +1,4 @@
-"""Walks between latents and categories, and a view of the generator that needs no category."""
+"""A blend of latents for walks, and a view of the generator that needs no category."""
 
 import torch
 from torch import Tensor, nn
@@ -6,21 +6,12 @@ from torch import Tensor, nn
 from lowshotgan.systems.kggan.guided import KnowledgeGenerator
 
 
-def walk(latents: Tensor, told: Tensor, *, frames: int, loop: bool) -> tuple[Tensor, Tensor]:
-    """``frames`` points on the way through the stops ``latents (S, z)`` and ``told (S, k)``.
-
-    Latents keep the length that their neighbours have; indications are mixed linearly.
-    """
-    if loop:
-        latents, told = torch.cat([latents, latents[:1]]), torch.cat([told, told[:1]])
-    places = torch.arange(frames) * ((len(latents) - 1) / max(frames if loop else frames - 1, 1))
-    left = places.floor().long().clamp(max=len(latents) - 2)
-    share = (places - left)[:, None]
-    mixed = latents[left].lerp(latents[left + 1], share)
-    lengths = latents.norm(dim=1, keepdim=True)
-    wanted = lengths[left].lerp(lengths[left + 1], share)
-    mixed = mixed * wanted / mixed.norm(dim=1, keepdim=True).clamp(min=1e-8)
-    return mixed, told[left].lerp(told[left + 1], share)
+def blend_latents(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Between latents ``(N, D)``, ``share (N, 1)`` from 0 to 1: mixed linearly, as long as their neighbours are."""
+    mixed: Tensor = start.lerp(end, share)
+    wanted = start.norm(dim=1, keepdim=True).lerp(end.norm(dim=1, keepdim=True), share)
+    blended: Tensor = mixed * wanted / mixed.norm(dim=1, keepdim=True).clamp(min=1e-8)
+    return blended
 
 
 class AnyCategory(nn.Module):

@@ -21,13 +21,14 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.systems.base import System, make_config
-from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.generation import Generation, OutputType, requested_latents
 from lowshotgan.systems.kggan.config import KGGANConfig, KGGANTraining
 from lowshotgan.systems.kggan.guided import KnowledgeGenerator, make_discriminator, rows_of
-from lowshotgan.systems.kggan.paths import AnyCategory, walk
+from lowshotgan.systems.kggan.paths import AnyCategory, blend_latents
 from lowshotgan.systems.kggan.reading import Reading
 from lowshotgan.systems.kggan.stages import KGGANLosses, adversarial_stage
 from lowshotgan.systems.kggan.warm_up import Redrawing, warm_up_stage
+from lowshotgan.systems.walks import walk
 from lowshotgan.types import PathLike, Stage
 
 Category = str | Sequence[str] | Attributes | Tensor
@@ -131,13 +132,10 @@ class KGGAN(System):
             raise ConfigError(
                 f"{self.arch} generates from seeds and a category; it takes no {', '.join(sorted(unknown))}."
             )
-        if latents is not None and (seeds is not None or n is not None):
-            raise ConfigError("pass either latents or seeds (or n), not both.")
         several = isinstance(category, list | tuple) or (isinstance(category, Tensor) and category.ndim == 2)
         if several and n is None and seeds is None and latents is None:
             n = len(category)  # type: ignore[arg-type]
-        used = None if latents is not None else parse_seeds(seeds, n)
-        codes = latents if latents is not None else latents_from_seeds(used or [0], self.config.z_dim)
+        used, codes = requested_latents(self.config.z_dim, n, seeds=seeds, latents=latents)
         told = self.indication(category, used, len(codes))
         return Generation(self._draw(codes, told, batch_size), used, codes.cpu(), output_type)
 
@@ -171,7 +169,8 @@ class KGGAN(System):
             raise ConfigError("interpolate needs two stops: two seeds, or one seed and categories=[...] with two.")
         codes = latents_from_seeds([numbers[i % len(numbers)] for i in range(stops)], self.config.z_dim)
         told = torch.cat([self.indication(chosen[i % len(chosen)], None, 1) for i in range(stops)])
-        codes, told = walk(codes, told.cpu(), frames=int(positive("frames", frames)), loop=loop)
+        codes = walk(codes, frames=frames, loop=loop, blend=blend_latents)
+        told = walk(told.cpu(), frames=frames, loop=loop)
         with torch.no_grad():
             return Generation(self._draw(codes, told.to(self.device), batch_size), None, codes, output_type)
 

@@ -167,7 +167,9 @@ class StyleGAN2(System):
         Raises:
             ConfigError: for unusable seeds, latents or options.
         """
-        used, given = requested_latents(self, n, seeds=seeds, latents=latents, unknown=unknown)
+        if unknown:
+            raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+        used, given = requested_latents(self.generator.z_dim, n, seeds=seeds, latents=latents)
         images = [
             self._draw(part, truncation, noise) for part in given.split(int(positive("batch_size", batch_size or 16)))
         ]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import positive
+from lowshotgan.data.batches import Share
 from lowshotgan.data.dataset import draw_subset
 from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.systems.syncgan.modalities import ImageModality, Modality
@@ -149,34 +149,29 @@ class PairBatches:
         device: torch.device | str = "cpu",
     ) -> None:
         self.data, self.members, self.seed = data, members, seed
-        self.batch_size = int(positive("batch_size", batch_size))
-        if self.batch_size % world_size:
-            raise ConfigError(f"batch_size={batch_size} cannot be shared by {world_size} processes; use a multiple.")
-        self.rank, self.world_size, self.device = rank, world_size, torch.device(device)
-        self.position = 0
+        self.share, self.device = Share(batch_size, rank, world_size), torch.device(device)
 
     def __iter__(self) -> "PairBatches":
         return self
 
     def __next__(self) -> dict[str, Tensor]:
-        random = torch.Generator().manual_seed((self.seed * 1_000_003 + self.position) % 2**62)
-        self.position += 1
-        chosen = torch.randint(len(self.members), (self.batch_size,), generator=random)
-        mine = slice(self.rank, None, self.world_size)
+        random = torch.Generator().manual_seed((self.seed * 1_000_003 + self.share.turn()) % 2**62)
+        size, mine = self.share.batch_size, self.share.mine
+        chosen = torch.randint(len(self.members), (size,), generator=random)
         batch = {"group": chosen[mine]}
         for name, values in self.data.values.items():
-            places = torch.rand(self.batch_size, generator=random)
+            places = torch.rand(size, generator=random)
             rows = [self.members[g][name] for g in chosen.tolist()]
             picked = [int(r[int(p * len(r))]) for r, p in zip(rows, places.tolist(), strict=True)]
             batch[f"pair/{name}"] = values[picked[mine]]
-            batch[f"any/{name}"] = values[torch.randint(len(values), (self.batch_size,), generator=random)[mine]]
+            batch[f"any/{name}"] = values[torch.randint(len(values), (size,), generator=random)[mine]]
         return {name: part.to(self.device) for name, part in batch.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"position": self.position}
+        return self.share.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.position = int(state["position"])
+        self.share.load_state_dict(state)
 
 
 def _by_labels(labels: Any, counts: Mapping[str, int]) -> dict[str, Tensor]:

@@ -10,13 +10,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, parse_seeds, positive
-from lowshotgan.draws import latents_from_seeds
+from lowshotgan.checks import one_of, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import tell, warn
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import OutputType
+from lowshotgan.systems.generation import OutputType, requested_latents
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
 from lowshotgan.systems.syncgan.data import PairBatches, SyncData, read_sync_data
 from lowshotgan.systems.syncgan.inversion import choose, invert, pictures, with_private
@@ -89,12 +88,9 @@ class SyncGAN(System):
         """
         if unknown:
             raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
-        if latents is not None and (seeds is not None or n is not None):
-            raise ConfigError("pass either latents or seeds (or n), not both.")
         names = list(self.modalities) if modality == "both" else [modality] if isinstance(modality, str) else modality
         names = [one_of("modality", name, self.modalities) for name in names]
-        used = None if latents is not None else parse_seeds(seeds, n)
-        codes = latents if latents is not None else latents_from_seeds(used or [0], self.config.z_dim)
+        used, codes = requested_latents(self.config.z_dim, n, seeds=seeds, latents=latents)
         if codes.ndim != 2 or codes.shape[1] != self.config.z_dim or not names:
             raise ConfigError(
                 f"latents must be (N, {self.config.z_dim}) and modality not empty, got {tuple(codes.shape)}."
