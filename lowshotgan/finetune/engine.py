@@ -36,6 +36,7 @@ def build_stage(
     batches: Batches,
     recipe: Recipe,
     *,
+    images: Tensor | None = None,
     steps: int | None = None,
     seed: int = 0,
     preview_seeds: Sequence[int] = range(16),
@@ -48,6 +49,7 @@ def build_stage(
         discriminator: its discriminator; copied, never changed.
         batches: yields ``(B, 3, R, R)`` images in [-1, 1], mirrored or not as the recipe's ``flip`` says.
         recipe: fitted to the number of images by ``fit_to``.
+        images: all ``(K, 3, R, R)`` target images in [-1, 1], for regularizers that compare with them (``twins``).
         steps: instead of the recipe's.
         seed: of anchors, new layers and one-off estimates.
         preview_seeds: of the preview images.
@@ -67,7 +69,7 @@ def build_stage(
             "discriminator.safetensors, or train one for it first."
         )
     recipe = with_steps(recipe, steps)
-    nets = _build_nets(generator, discriminator, recipe, seed, torch.device(device))
+    nets = _build_nets(generator, discriminator, recipe, images, seed, torch.device(device))
     return _stage(nets, batches, recipe, preview_seeds), nets.live, nets.average
 
 
@@ -86,7 +88,12 @@ class _Nets:
 
 
 def _build_nets(
-    generator: Generator, discriminator: Discriminator, recipe: Recipe, seed: int, device: torch.device
+    generator: Generator,
+    discriminator: Discriminator,
+    recipe: Recipe,
+    images: Tensor | None,
+    seed: int,
+    device: torch.device,
 ) -> _Nets:
     source = copy.deepcopy(generator).to(device).eval().requires_grad_(False)
     teacher = copy.deepcopy(discriminator).to(device).eval().requires_grad_(False)
@@ -96,7 +103,7 @@ def _build_nets(
     context = MaskContext(live, average, judge, copy.deepcopy(judge), source.z_dim, seed, recipe.warm_up)
     controllers = (part.controller(context) for part in recipe.trainable)
     masks = next((controller for controller in controllers if controller is not None), None)
-    model = SourceModel(source, teacher, tuple(live.overrides()), seed)
+    model = SourceModel(source, teacher, tuple(live.overrides()), seed, None if images is None else images.to(device))
     return _Nets(
         live=live,
         average=average,
@@ -189,6 +196,13 @@ class _Scene:
     @property
     def draws(self) -> Draws:
         return self.batch.draws
+
+    @property
+    def count(self) -> int:
+        return len(self.batch.images)
+
+    def draw(self, styles: Tensor) -> Tensor:
+        return self.losses.images(self.losses.nets.live, styles, self.draws)[0]
 
     def features(self, *, fresh: bool) -> tuple[Features, Features]:
         live = self.losses.nets.live

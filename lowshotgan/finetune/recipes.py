@@ -12,7 +12,7 @@ from lowshotgan.finetune.heads import FreezeD, LinearProbe, PatchHead
 from lowshotgan.finetune.latents import Anchors, Gaussian, Truncated
 from lowshotgan.finetune.parts import need
 from lowshotgan.finetune.recipe import Recipe, with_steps
-from lowshotgan.finetune.regularizers import Contrast, Ewc, Relation
+from lowshotgan.finetune.regularizers import Contrast, Ewc, Relation, Twins
 from lowshotgan.finetune.trainables import AffineLora, AffinePlus, FisherMask, Full, StyleOffset, WOffset
 
 TGAN = Recipe("tgan", steps=2000, paper="Wang et al., ECCV 2018")
@@ -98,17 +98,13 @@ AUTO_NEAR = Recipe(
     warm_up=50,
 )
 
-AUTO_FAR = Recipe(
-    "auto",
-    trainable=(Full(),),  # low-rank changes of the styles lost the faces before they reached a far target
-    latents=Anchors(std=0.1, every=4),
-    regularizers=(Relation(weight=1000.0, end=300.0),),
-    augment=Ada(speed=20.0),
-    head=PatchHead(),
+AUTO_FAR = dataclasses.replace(
+    AUTO_NEAR,
+    regularizers=(
+        Relation(weight=100.0, end=30.0),
+        Twins(weight=10.0),
+    ),  # the judge alone does not move lines that far
     steps=600,
-    lr=5e-4,
-    d_lr=1e-3,
-    warm_up=50,
 )
 
 AUTO_MANY = Recipe(

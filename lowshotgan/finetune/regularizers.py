@@ -1,20 +1,21 @@
 """What holds the adapted generator near its source (the third slot of a recipe, a list).
 
-A regularizer sees pairs of features or pairs of parameters, never the training loop.
+A regularizer sees pairs of features, pairs of parameters or images it asks for, never the training loop.
 """
 
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from lowshotgan.draws import Draws
 from lowshotgan.finetune.fisher import empirical_fisher, generator_loss
-from lowshotgan.finetune.parts import Part, need_number
+from lowshotgan.finetune.parts import Part, need, need_number
+from lowshotgan.finetune.twins import find_twins, unlikeness
 from lowshotgan.losses.knowledge import elastic_weights
 from lowshotgan.losses.relations import contrast, relation_consistency
 from lowshotgan.nets.stylegan2 import Generator
@@ -31,11 +32,18 @@ class Scene(Protocol):
     def draws(self) -> Draws:
         """Where random choices come from."""
 
+    @property
+    def count(self) -> int:
+        """Images of this step in this process."""
+
     def features(self, *, fresh: bool) -> tuple[Features, Features]:
         """Maps of (source, adapted) for the same latents and noise: of this step's images, or of fresh latents."""
 
     def parameters(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
         """Values of the generator's changed parameters: (source, adapted)."""
+
+    def draw(self, styles: Tensor) -> Tensor:
+        """Images ``(B, 3, R, R)`` of the adapted generator for styles ``(B, L, w_dim)``, with fresh noise."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,14 @@ class SourceModel:
         discriminator: its discriminator.
         changed: names of the generator parameters that fine-tuning changes.
         seed: of random numbers used once.
+        images: ``(K, 3, R, R)`` target images in [-1, 1], for regularizers that need them.
     """
 
     generator: Generator
     discriminator: nn.Module
     changed: Sequence[str]
     seed: int
+    images: Tensor | None = None
 
 
 Penalty = Callable[[Scene], Tensor]
@@ -177,6 +187,51 @@ class Ewc(Regularizer):
         return self.weight
 
 
+@dataclass(frozen=True)
+class Twins(Regularizer):
+    """Samples with the outlines of the K images become those images (after JoJoGAN, Chong & Forsyth, ECCV 2022).
+
+    The adversarial loss says that images must look like the target; this says what becomes of a line, a surface and
+    the ground of the source. The distance is that of the source discriminator's features and of the pixels.
+
+    Attributes:
+        weight: multiplier.
+        end: weight at the end of the run, reached along a cosine; ``None`` for constant.
+        candidates: samples of the source the twins are looked for in.
+        spread: the styles of a twin are moved by up to this share of the way to those of a random sample.
+    """
+
+    weight: float = 10.0
+    end: float | None = None
+    candidates: int = 1000
+    spread: float = 0.2
+    kind: ClassVar[str] = "twins"
+
+    def __post_init__(self) -> None:
+        need_number("twins.weight", self.weight, 0)
+        need_number("twins.end", self.weight if self.end is None else self.end, 0)
+        need_number("twins.candidates", self.candidates, 1)
+        need_number("twins.spread", self.spread, 0, 1)
+
+    def build(self, source: SourceModel) -> Penalty:
+        need(source.images is not None, "twins needs the target images; pass images= to build_stage.")
+        images = cast(Tensor, source.images)
+        twins = find_twins(source.generator, images, candidates=self.candidates, seed=source.seed)
+
+        def penalty(scene: Scene) -> Tensor:
+            which = scene.draws.integers(len(twins), scene.count)
+            with torch.no_grad():
+                others = source.generator.mapping(scene.draws.normal(scene.count, source.generator.z_dim)).float()
+            share = self.spread * scene.draws.uniform(scene.count, 1, 1)
+            styles = twins[which].lerp(source.generator.broadcast(others), share)
+            return unlikeness(source.discriminator, scene.draw(styles), images[which])
+
+        return penalty
+
+    def schedule(self) -> Weight:
+        return decay(self.weight, self.end)
+
+
 def source_importance(source: SourceModel, *, samples: int, raw: bool) -> dict[str, Tensor]:
     """Fisher information of the source generator's parameters under ``softplus(-D(G(z)))``, one sample at a time.
 
@@ -228,4 +283,4 @@ def _relation(source: Features, target: Features, draws: Draws, group: int) -> T
     return torch.cat(values)[torch.cat(order).argsort()]
 
 
-REGULARIZERS: dict[str, type[Regularizer]] = {part.kind: part for part in (Relation, Contrast, Ewc)}
+REGULARIZERS: dict[str, type[Regularizer]] = {part.kind: part for part in (Relation, Contrast, Ewc, Twins)}

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from lowshotgan.checks import one_of
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.images import from_uint8
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.adapted import AdaptedGenerator
@@ -114,6 +115,7 @@ class Adaptation:
             self.base.discriminator,
             batches,
             self.recipe,
+            images=from_uint8(self.pixels),
             seed=self.settings.seed,
             preview_seeds=REPORT_SEEDS,
             device=self.machine.device,

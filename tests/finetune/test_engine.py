@@ -13,7 +13,6 @@ from lowshotgan.finetune.augment import Ada, Augmenter
 from lowshotgan.finetune.engine import build_stage, ema_half_life, r1_gamma
 from lowshotgan.finetune.recipe import Recipe, fit_to
 from lowshotgan.finetune.recipes import RECIPES, resolve_auto
-from lowshotgan.finetune.regularizers import Ewc
 from lowshotgan.losses.adversarial import logistic_discriminator
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
 from lowshotgan.train.loop import LoopSettings, Moment, fit
@@ -30,8 +29,8 @@ ADAPTING = {name: recipe for name, recipe in RECIPES.items() if not recipe.scrat
 
 def lighter(recipe: Recipe) -> Recipe:
     """Fewer samples in one-off estimates."""
-    fewer = {"regularizers.ewc.samples": 4} if any(isinstance(part, Ewc) for part in recipe.regularizers) else {}
-    return recipe.override(**fewer)
+    fewer = {"ewc": {"regularizers.ewc.samples": 4}, "twins": {"regularizers.twins.candidates": 8}}
+    return recipe.override(**{key: n for part in recipe.regularizers for key, n in fewer.get(part.kind, {}).items()})
 
 
 @pytest.mark.parametrize("name", ADAPTING)
@@ -43,7 +42,9 @@ def test_every_recipe_trains(
     before = {key: value.clone() for key, value in generator.state_dict().items()}
     recipe = fit_to(lighter(ADAPTING[name]), k=3)
     images = torch.rand(3, 3, resolution, resolution) * 2 - 1
-    stage, live, average = build_stage(generator, discriminator, batches(images, recipe.batch), recipe, steps=2)
+    stage, live, average = build_stage(
+        generator, discriminator, batches(images, recipe.batch), recipe, images=images, steps=2
+    )
     at_start = live.delta()
     log = step(stage, 2)
     assert {"discriminator/adversarial", "generator/adversarial"} <= set(log)
@@ -59,7 +60,7 @@ def test_a_phase_reaches_only_the_group_it_names(
     name: str, generator: Generator, discriminator: Discriminator, images: Tensor, batches: type
 ) -> None:
     recipe = fit_to(lighter(ADAPTING[name]), k=10)
-    stage, _, _ = build_stage(generator, discriminator, batches(images, 4), recipe)
+    stage, _, _ = build_stage(generator, discriminator, batches(images, 4), recipe, images=images)
     for phase in stage.phases:
         for key, group in stage.groups.items():
             for parameter in group.params:
@@ -79,20 +80,21 @@ def test_any_number_of_images_and_any_batch(
     k: int, batch: int, small: tuple[Generator, Discriminator], step: Callable, batches: type
 ) -> None:
     images = torch.rand(k, 3, 8, 8) * 2 - 1
-    recipe = fit_to(resolve_auto(k).override(batch=batch), k=k)
-    stage, live, _ = build_stage(*small, batches(images, batch), recipe, steps=2)
+    recipe = fit_to(lighter(resolve_auto(k)).override(batch=batch), k=k)
+    stage, live, _ = build_stage(*small, batches(images, batch), recipe, images=images, steps=2)
     step(stage, 2)
     assert all(value.isfinite().all() for value in live.delta().values())
 
 
+@pytest.mark.parametrize("far", [False, True])
 def test_two_processes_together_make_the_gradients_of_one(
-    generator: Generator, discriminator: Discriminator, images: Tensor, batches: type
+    far: bool, generator: Generator, discriminator: Discriminator, images: Tensor, batches: type
 ) -> None:
-    recipe = fit_to(resolve_auto(10).override(batch=8, augment="fixed(0.5)"), k=10)
+    recipe = fit_to(lighter(resolve_auto(10, far=far)).override(batch=8, augment="fixed(0.5)"), k=10)
     recipe = recipe.override(path_weight=2.0, latents__every=2)
 
     def gradients(world_size: int, rank: int, at: int) -> list[dict[str, Tensor]]:
-        stage, live, _ = build_stage(generator, discriminator, batches(images, 8), recipe)
+        stage, live, _ = build_stage(generator, discriminator, batches(images, 8), recipe, images=images)
         with torch.no_grad():
             for parameter in live.parameters():
                 parameter.add_(0.1 * torch.ones_like(parameter))
@@ -129,8 +131,8 @@ def test_r1_is_taken_at_the_unaugmented_image(
 
 
 def test_schedule(generator: Generator, discriminator: Discriminator, images: Tensor, batches: type) -> None:
-    recipe = fit_to(resolve_auto(10).override(lr=0.01), k=10)
-    stage, live, _ = build_stage(generator, discriminator, batches(images, 4), recipe)
+    recipe = fit_to(lighter(resolve_auto(10)).override(lr=0.01), k=10)
+    stage, live, _ = build_stage(generator, discriminator, batches(images, 4), recipe, images=images)
     phases = {phase.name: phase for phase in stage.phases}
     assert phases["generator"].start == phases["discriminator"].start == phases["discriminator_warm_up"].stop == 50
     assert stage.groups["discriminator"].lazy_every == 16 and stage.groups["generator"].lazy_every == 0
@@ -139,7 +141,7 @@ def test_schedule(generator: Generator, discriminator: Discriminator, images: Te
     assert callable(relation) and relation(0.0) == 300.0 and relation(1.0) == 100.0
     assert set(stage.modules["generator"].state_dict()) == {f"parts.{name}" for name in live.delta()}
     without = recipe.override(r1_gamma=0.0, path_weight=2.0)
-    stage, _, _ = build_stage(generator, discriminator, batches(images, 4), without, steps=20)
+    stage, _, _ = build_stage(generator, discriminator, batches(images, 4), without, images=images, steps=20)
     assert {"discriminator_r1"}.isdisjoint(phase.name for phase in stage.phases)
     assert stage.groups["generator"].lazy_every == 4
     assert r1_gamma(RECIPES["tgan"], 64) == pytest.approx(2e-4 * 64**2 / 4)
@@ -179,18 +181,18 @@ def test_ada_rises_on_a_memorising_discriminator(small: tuple[Generator, Discrim
     raise AssertionError(f"p is only {augment.p}")
 
 
-@pytest.mark.parametrize("name", ["auto_near", "rick"])
+@pytest.mark.parametrize("name", ["auto_near", "auto_far", "rick"])
 def test_resumed_run_equals_uninterrupted_run(
     name: str, tmp_path: Path, small: tuple[Generator, Discriminator], images: Tensor, batches: type
 ) -> None:
-    recipe = ADAPTING[name].override(steps=6, warm_up=1, path_weight=2.0)
-    recipe = recipe.override(augment="ada(target=-1, speed=0.1)")
+    recipe = lighter(ADAPTING[name]).override(steps=6, warm_up=1, path_weight=2.0)
+    recipe, seen = recipe.override(augment="ada(target=-1, speed=0.1)"), images[..., ::2, ::2]
     if name == "rick":
         recipe = recipe.override(trainable="fisher_mask(freeze=60, prune=10, every=2, samples=2)")
 
     def run(folder: Path, *, stop_after: int | None) -> tuple[dict[str, Tensor], dict[str, Tensor], float]:
         fitted = fit_to(recipe, k=10)
-        stage, live, average = build_stage(*small, batches(images[..., ::2, ::2], recipe.batch), fitted)
+        stage, live, average = build_stage(*small, batches(seen, recipe.batch), fitted, images=seen)
 
         def crash(moment: Moment) -> None:
             if moment.step == stop_after:
@@ -211,12 +213,13 @@ def test_resumed_run_equals_uninterrupted_run(
         assert all(torch.equal(value, after[key]) for key, value in before.items())
 
 
-@pytest.mark.parametrize("name", ["auto_near", "cdc", "rick", "ewc"])
+@pytest.mark.parametrize("name", ["auto_near", "auto_far", "cdc", "rick", "ewc"])
 def test_runs_in_bfloat16(
     name: str, tmp_path: Path, small: tuple[Generator, Discriminator], images: Tensor, batches: type
 ) -> None:
     recipe = fit_to(lighter(ADAPTING[name]).override(steps=3, warm_up=1, path_weight=2.0), k=10)
-    stage, live, _ = build_stage(*small, batches(images[..., ::2, ::2], recipe.batch), recipe)
+    images = images[..., ::2, ::2]
+    stage, live, _ = build_stage(*small, batches(images, recipe.batch), recipe, images=images)
     settings = LoopSettings(precision="bf16")
     result = fit([stage], output_dir=tmp_path, machine=Machine("cpu"), settings=settings)
     assert result.nonfinite == 0

@@ -14,7 +14,7 @@ from lowshotgan.finetune.latents import Anchors
 from lowshotgan.finetune.proximity import proximity
 from lowshotgan.finetune.recipe import Recipe, fit_to, with_steps
 from lowshotgan.finetune.recipes import RECIPES, get_recipe, list_recipes, resolve_auto
-from lowshotgan.finetune.regularizers import Contrast, Ewc, Relation
+from lowshotgan.finetune.regularizers import Contrast, Ewc, Relation, Twins
 from lowshotgan.finetune.trainables import Affine, FisherMask, Full, StyleOffset, WOffset
 from lowshotgan.metrics.perceptual import perceptual_distance
 
@@ -42,7 +42,8 @@ def test_auto_follows_count_and_proximity() -> None:
     assert isinstance(resolve_auto(1).head, LinearProbe)
     near, far = resolve_auto(10), resolve_auto(10, far=True)
     assert [part.kind for part in near.trainable] == ["full", "w_offset", "style_offset"]
-    assert [part.kind for part in far.trainable] == ["full"]
+    assert [part.kind for part in near.regularizers] == ["relation", "contrast"]
+    assert far.regularizers == (Relation(weight=100, end=30), Twins())
     assert resolve_auto(30).regularizers == ()
     assert resolve_auto(200).augment != resolve_auto(30).augment
     assert resolve_auto(10, steps=40).steps == 40
