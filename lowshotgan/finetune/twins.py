@@ -15,6 +15,8 @@ from lowshotgan.nets.stylegan2 import Generator
 
 SIDE = 32
 """Outlines are compared at this side."""
+AT_ONCE = 8
+"""Images whose styles are moved together."""
 STEPS = 60
 RATE = 0.02
 """Of the steps that move the styles of the best samples, by Adam."""
@@ -36,14 +38,20 @@ def find_twins(generator: Generator, images: Tensor, *, candidates: int, seed: i
     """
     wanted = outlines(images)
     start = _best_samples(generator, wanted, max(candidates, len(images)), seed)
-    with torch.enable_grad():
-        styles = start.clone().requires_grad_(True)
-        optimiser = torch.optim.Adam([styles], lr=RATE)
-        for _ in range(STEPS):
-            similarity = (outlines(generator.synthesis(styles)) * wanted).sum(1)
-            loss = (1 - similarity).sum() + STAY * (styles - start).square().flatten(1).mean(1).sum()
-            (styles.grad,) = torch.autograd.grad(loss, styles)
-            optimiser.step()
+    parts = zip(start.split(AT_ONCE), wanted.split(AT_ONCE), strict=True)
+    return torch.cat([_moved_nearer(generator, styles, outline) for styles, outline in parts])
+
+
+@torch.enable_grad()
+def _moved_nearer(generator: Generator, start: Tensor, wanted: Tensor) -> Tensor:
+    """Styles near ``start (N, L, w_dim)`` whose outlines are nearer to ``wanted (N, 1024)``."""
+    styles = start.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([styles], lr=RATE)
+    for _ in range(STEPS):
+        similarity = (outlines(generator.synthesis(styles)) * wanted).sum(1)
+        loss = (1 - similarity).sum() + STAY * (styles - start).square().flatten(1).mean(1).sum()
+        (styles.grad,) = torch.autograd.grad(loss, styles)
+        optimizer.step()
     return styles.detach()
 
 
