@@ -10,12 +10,13 @@ from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import to_uint8
 from lowshotgan.data.inspect import ImageReport
 from lowshotgan.data.inspect import inspect_images as inspect_images
-from lowshotgan.errors import ConfigError, RecipeError, WeightsNotFoundError
+from lowshotgan.errors import ConfigError, DeltaError, RecipeError, WeightsError, WeightsNotFoundError
 from lowshotgan.finetune.recipe import Recipe
 from lowshotgan.finetune.recipes import list_recipes as list_recipes
 from lowshotgan.hub.manifest import WeightsEntry, find_entries, get_entry
 from lowshotgan.hub.remote import download as download
 from lowshotgan.hub.remote import resolve_model
+from lowshotgan.messages import warn
 from lowshotgan.metrics.report import MetricReport, measure
 from lowshotgan.systems.base import System, load_system
 from lowshotgan.systems.registry import ARCHS, VERBS
@@ -140,25 +141,7 @@ def load(
         WeightsFormatError: if a file is damaged or does not match its configuration.
         DeltaError: if a delta does not belong to its base.
     """
-    path = Path(name).expanduser()
-    if path.is_dir() and is_run(path):
-        if not (path / MODEL / "config.json").is_file():
-            raise WeightsNotFoundError(
-                f"{path} is a run without a finished model; run its command again to finish it."
-            )
-        path = path / MODEL
-    if path.suffix == ".safetensors" and path.is_file():
-        return _placed(_from_delta(path, local_files_only=local_files_only), device, None)
-    target: PathLike = path if path.is_dir() else str(name)
-    if isinstance(target, str) and target in ARCHS:
-        return create_model(target, pretrained=True, device=device, local_files_only=local_files_only)
-    if path.is_dir() and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-        return _placed(_from_delta(path, local_files_only=local_files_only), device, None)
-    files = resolve_model(target, discriminator=True, local_files_only=local_files_only, revision=revision, bare=True)
-    system = load_system(files, name=files.entry.name if files.entry else str(name))
-    if path.is_dir() and (path / "adapter_config.json").is_file():
-        system = _with_base(system, path)
-    return _placed(system, device, None)
+    return _placed(_load(name, local_files_only=local_files_only, revision=revision), device, None)
 
 
 def finetune(
@@ -492,6 +475,30 @@ def _as_model(given: Any) -> Any:
     return None if path.exists() else load(given)
 
 
+def _load(name: PathLike, *, local_files_only: bool, revision: str | None = None, with_base: bool = True) -> Any:
+    """As ``load``, on the CPU; a fine-tuned model gets its base beside it only ``with_base``."""
+    path = Path(name).expanduser()
+    if path.is_dir() and is_run(path):
+        if not (path / MODEL / "config.json").is_file():
+            raise WeightsNotFoundError(
+                f"{path} is a run without a finished model; run its command again to finish it."
+            )
+        path = path / MODEL
+    has_delta = path.is_dir() and (path / "adapter_config.json").is_file()
+    if (has_delta and not (path / "config.json").is_file()) or (path.suffix == ".safetensors" and path.is_file()):
+        system = _from_delta(path, local_files_only=local_files_only)
+        system.source_name = str(name)
+        return system
+    target: PathLike = path if path.is_dir() else str(name)
+    if isinstance(target, str) and target in ARCHS:
+        return create_model(target, pretrained=True, local_files_only=local_files_only)
+    files = resolve_model(target, discriminator=True, local_files_only=local_files_only, revision=revision, bare=True)
+    system = load_system(files, name=files.entry.name if files.entry else str(name))
+    if has_delta and with_base:
+        _add_base(system, path)
+    return system
+
+
 def _from_delta(path: Path, *, local_files_only: bool = False) -> Any:
     """The base a delta names, with the delta applied."""
     from lowshotgan.hub.store import read_delta
@@ -501,15 +508,18 @@ def _from_delta(path: Path, *, local_files_only: bool = False) -> Any:
         raise WeightsNotFoundError(
             f"{path} names no base model; load the base and use base.apply_delta({str(path)!r})."
         )
-    return load(delta.base, local_files_only=local_files_only).apply_delta(path)
+    if Path(delta.base).expanduser().resolve() == path.resolve():
+        raise DeltaError(f"{path} names itself as its base, so the base was overwritten; save the delta elsewhere.")
+    return _load(delta.base, local_files_only=local_files_only, with_base=False).apply_delta(path)
 
 
-def _with_base(system: Any, folder: Path) -> Any:
-    """The same model with its base beside it, if the base is on this disk; else as it is."""
+def _add_base(system: Any, folder: Path) -> None:
+    """Give a fine-tuned model its base back, if that is on this disk and still what it was; the weights stay as stored."""
     try:
         found = _from_delta(folder, local_files_only=True)
-    except WeightsNotFoundError:
-        return system
-    found.discriminator = system.discriminator
-    found.details = system.details
-    return found
+    except (WeightsNotFoundError, ConfigError):
+        return
+    except WeightsError as error:
+        warn(f"{folder} was loaded without its base, so that it cannot be blended: {error}")
+        return
+    system.adopt(found.adapted, base_name=found.base_name)
