@@ -24,6 +24,7 @@ from lowshotgan.train.adapt import adapt
 from lowshotgan.train.adaptation import AdaptOptions
 from lowshotgan.train.doctor import doctor as doctor
 from lowshotgan.train.loop import Hook, LoopSettings
+from lowshotgan.train.machine import check_device
 from lowshotgan.train.run import MODEL, is_run
 from lowshotgan.train.source import TrainResult, build_system, finetune_source, read_recipe, train_source
 from lowshotgan.types import PathLike
@@ -104,7 +105,7 @@ def create_model(
         name: an architecture (``stylegan2_64``) or architecture and tag (``stylegan2_64.avatars_v1``).
         pretrained: load the weights ``name`` stands for.
         weights: "DEFAULT", a tag, or a full ``arch.tag``; implies ``pretrained``.
-        device: where to put the model; the CPU by default.
+        device: where to put the model: "cpu", "cuda", "cuda:1", "mps" or "auto"; the CPU by default.
         dtype: of the parameters; float32 by default.
         local_files_only: never ask the network.
         revision: of a hub repository; published weights are pinned and take none.
@@ -114,7 +115,7 @@ def create_model(
         A ``System``; its class answers ``generate()`` and the verbs ``list_models(verb=...)`` tells.
 
     Raises:
-        ConfigError: for an unknown name, or ``config`` together with weights.
+        ConfigError: for an unknown name, ``config`` together with weights, or a device that is not there.
         WeightsNotFoundError: if weights are asked for and found nowhere.
     """
     arch, _, tag = name.partition(".")
@@ -140,6 +141,7 @@ def load(
         WeightsNotFoundError: with the places searched and the command that repairs it.
         WeightsFormatError: if a file is damaged or does not match its configuration.
         DeltaError: if a delta does not belong to its base.
+        ConfigError: for a device that is not there.
     """
     return _placed(_load(name, local_files_only=local_files_only, revision=revision), device, None)
 
@@ -195,7 +197,7 @@ def finetune(
         proximity: "near" or "far", if you know better than the measurement.
         extractor: the feature network that judges snapshots.
         accumulate: micro-batches per step.
-        device: "cpu", "cuda", "mps"; the fastest present by default.
+        device: "cpu", "cuda", "cuda:1", "mps"; the fastest present by default.
         callbacks: called with a ``Moment`` after each step.
         progress: tell what is done and show a progress bar.
         tensorboard: also write TensorBoard files (extra ``tracking``).
@@ -449,7 +451,7 @@ def _settings(seed: int, precision: str, resume: str, budget: str | float | None
 
 
 def _placed(system: Any, device: str | None, dtype: Any) -> Any:
-    return system.eval().to(device=device, dtype=dtype)
+    return system.eval().to(device=None if device is None else check_device(device), dtype=dtype)
 
 
 def _weights_name(arch: str, tag: str, weights: str | None) -> str:
