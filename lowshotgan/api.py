@@ -128,20 +128,26 @@ def create_model(
         raise ConfigError(f"weights fix the architecture; leave out {', '.join(sorted(config))} or pretrained=True.")
     full = _weights_name(arch, tag, weights)
     files = resolve_model(full, discriminator=True, local_files_only=local_files_only, revision=revision)
-    system = load_system(files, name=files.entry.name if files.entry else full)
-    return _placed(system, device, dtype)
+    return _placed(load_system(files, name=files.name), device, dtype)
 
 
 def load(
     name: PathLike, *, device: str | None = None, local_files_only: bool = False, revision: str | None = None
 ) -> Any:
-    """Load any model: published weights, a run folder, a model folder, a delta, or ``owner/name`` on the hub.
+    """Load any model: published weights, a run folder, a model folder, a delta, or a repository on the hub.
+
+    Args:
+        name: an architecture (its default weights), ``arch.tag``, an existing folder or delta file, or
+            ``hf-hub:owner/name`` with or without ``@revision``. Only what is spelled so, or published, asks the network.
+        device: as for ``create_model``.
+        local_files_only: never ask the network.
+        revision: of a hub repository.
 
     Raises:
         WeightsNotFoundError: with the places searched and the command that repairs it.
         WeightsFormatError: if a file is damaged or does not match its configuration.
         DeltaError: if a delta does not belong to its base.
-        ConfigError: for a device that is not there.
+        ConfigError: for a text that is no such name, or a device that is not there.
     """
     return _placed(_load(name, local_files_only=local_files_only, revision=revision), device, None)
 
@@ -479,7 +485,7 @@ def _as_model(given: Any) -> Any:
 
 def _load(name: PathLike, *, local_files_only: bool, revision: str | None = None, with_base: bool = True) -> Any:
     """As ``load``, on the CPU; a fine-tuned model gets its base beside it only ``with_base``."""
-    path = Path(name).expanduser()
+    path = Path(str(name).removeprefix("local-dir:")).expanduser()
     if path.is_dir() and is_run(path):
         if not (path / MODEL / "config.json").is_file():
             raise WeightsNotFoundError(
@@ -491,11 +497,9 @@ def _load(name: PathLike, *, local_files_only: bool, revision: str | None = None
         system = _from_delta(path, local_files_only=local_files_only)
         system.source_name = str(name)
         return system
-    target: PathLike = path if path.is_dir() else str(name)
-    if isinstance(target, str) and target in ARCHS:
-        return create_model(target, pretrained=True, local_files_only=local_files_only)
-    files = resolve_model(target, discriminator=True, local_files_only=local_files_only, revision=revision, bare=True)
-    system = load_system(files, name=files.entry.name if files.entry else str(name))
+    target: PathLike = path if path.is_dir() else name
+    files = resolve_model(target, discriminator=True, local_files_only=local_files_only, revision=revision)
+    system = load_system(files, name=str(name) if path.is_dir() else files.name)
     if has_delta and with_base:
         _add_base(system, path)
     return system
