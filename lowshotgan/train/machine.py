@@ -57,7 +57,7 @@ class Machine:
         wish = None if device is None or device == "auto" else check_device(device)
         self._accelerator: Any = Accelerator(cpu=wish is not None and wish.type == "cpu")
         own: torch.device = self._accelerator.device
-        self.device = own if wish is None or (wish.index is None and wish.type == own.type) else wish
+        self.device = own if wish is None or str(wish) == own.type else wish  # "cuda": this process's own
         self.rank: int = self._accelerator.process_index
         self.world_size: int = self._accelerator.num_processes
         self.is_main: bool = self._accelerator.is_main_process
