@@ -27,7 +27,7 @@ from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.outcome import Outcome, report_content
 from lowshotgan.train.report import write_report
-from lowshotgan.train.run import RunFolder, identity
+from lowshotgan.train.run import RunFolder
 from lowshotgan.types import PathLike
 
 SELECTOR_SAMPLES = 128
@@ -122,16 +122,15 @@ def adapt(
     )
     if progress and machine.is_main:
         _announce(work, estimate)
-    if machine.is_main:
-        run.begin(config)
     standard = standard_hooks(run.path, budget=work.settings.budget, progress=progress, tensorboard=tensorboard)
     fixed = {key: value for key, value in config.items() if key != "budget"}
     done = fit(
         [stage],
         output_dir=run.path,
         machine=machine,
-        settings=replace(work.settings, identity=identity(fixed)),
+        settings=replace(work.settings, config=fixed),
         hooks=[*standard, *hooks],
+        begin=lambda: run.begin(config),
     )
     if done.stopped == "interrupted":
         tell(f"Stopped at step {done.steps}; a checkpoint is in {run.path}. Run the same command again to go on.")
