@@ -2,11 +2,11 @@
 
 import os
 import platform
-import resource
-import sys
 from pathlib import Path
 
 import torch
+
+from lowshotgan.train.estimate import peak_memory
 
 MIB = 2**20
 
@@ -45,8 +45,7 @@ def peak_bytes(device: str | torch.device = "cpu") -> int:
         for line in status.read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024
+    return peak_memory(torch.device("cpu"))
 
 
 def _cpu_name() -> str:

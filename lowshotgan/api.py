@@ -10,12 +10,13 @@ from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import to_uint8
 from lowshotgan.data.inspect import ImageReport
 from lowshotgan.data.inspect import inspect_images as inspect_images
-from lowshotgan.errors import ConfigError, RecipeError, WeightsNotFoundError
+from lowshotgan.errors import ConfigError, DeltaError, RecipeError, WeightsError, WeightsNotFoundError
 from lowshotgan.finetune.recipe import Recipe
 from lowshotgan.finetune.recipes import list_recipes as list_recipes
 from lowshotgan.hub.manifest import WeightsEntry, find_entries, get_entry
 from lowshotgan.hub.remote import download as download
 from lowshotgan.hub.remote import resolve_model
+from lowshotgan.messages import warn
 from lowshotgan.metrics.report import MetricReport, measure
 from lowshotgan.systems.base import System, load_system
 from lowshotgan.systems.registry import ARCHS, VERBS
@@ -23,6 +24,7 @@ from lowshotgan.train.adapt import adapt
 from lowshotgan.train.adaptation import AdaptOptions
 from lowshotgan.train.doctor import doctor as doctor
 from lowshotgan.train.loop import Hook, LoopSettings
+from lowshotgan.train.machine import check_device
 from lowshotgan.train.run import MODEL, is_run
 from lowshotgan.train.source import TrainResult, build_system, finetune_source, read_recipe, train_source
 from lowshotgan.types import PathLike
@@ -103,7 +105,7 @@ def create_model(
         name: an architecture (``stylegan2_64``) or architecture and tag (``stylegan2_64.avatars_v1``).
         pretrained: load the weights ``name`` stands for.
         weights: "DEFAULT", a tag, or a full ``arch.tag``; implies ``pretrained``.
-        device: where to put the model; the CPU by default.
+        device: where to put the model: "cpu", "cuda", "cuda:1", "mps" or "auto"; the CPU by default.
         dtype: of the parameters; float32 by default.
         local_files_only: never ask the network.
         revision: of a hub repository; published weights are pinned and take none.
@@ -113,7 +115,7 @@ def create_model(
         A ``System``; its class answers ``generate()`` and the verbs ``list_models(verb=...)`` tells.
 
     Raises:
-        ConfigError: for an unknown name, or ``config`` together with weights.
+        ConfigError: for an unknown name, ``config`` together with weights, or a device that is not there.
         WeightsNotFoundError: if weights are asked for and found nowhere.
     """
     arch, _, tag = name.partition(".")
@@ -126,39 +128,28 @@ def create_model(
         raise ConfigError(f"weights fix the architecture; leave out {', '.join(sorted(config))} or pretrained=True.")
     full = _weights_name(arch, tag, weights)
     files = resolve_model(full, discriminator=True, local_files_only=local_files_only, revision=revision)
-    system = load_system(files, name=files.entry.name if files.entry else full)
-    return _placed(system, device, dtype)
+    return _placed(load_system(files, name=files.name), device, dtype)
 
 
 def load(
     name: PathLike, *, device: str | None = None, local_files_only: bool = False, revision: str | None = None
 ) -> Any:
-    """Load any model: published weights, a run folder, a model folder, a delta, or ``owner/name`` on the hub.
+    """Load any model: published weights, a run folder, a model folder, a delta, or a repository on the hub.
+
+    Args:
+        name: an architecture (its default weights), ``arch.tag``, an existing folder or delta file, or
+            ``hf-hub:owner/name`` with or without ``@revision``. Only what is spelled so, or published, asks the network.
+        device: as for ``create_model``.
+        local_files_only: never ask the network.
+        revision: of a hub repository.
 
     Raises:
         WeightsNotFoundError: with the places searched and the command that repairs it.
         WeightsFormatError: if a file is damaged or does not match its configuration.
         DeltaError: if a delta does not belong to its base.
+        ConfigError: for a text that is no such name, or a device that is not there.
     """
-    path = Path(name).expanduser()
-    if path.is_dir() and is_run(path):
-        if not (path / MODEL / "config.json").is_file():
-            raise WeightsNotFoundError(
-                f"{path} is a run without a finished model; run its command again to finish it."
-            )
-        path = path / MODEL
-    if path.suffix == ".safetensors" and path.is_file():
-        return _placed(_from_delta(path, local_files_only=local_files_only), device, None)
-    target: PathLike = path if path.is_dir() else str(name)
-    if isinstance(target, str) and target in ARCHS:
-        return create_model(target, pretrained=True, device=device, local_files_only=local_files_only)
-    if path.is_dir() and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-        return _placed(_from_delta(path, local_files_only=local_files_only), device, None)
-    files = resolve_model(target, discriminator=True, local_files_only=local_files_only, revision=revision, bare=True)
-    system = load_system(files, name=files.entry.name if files.entry else str(name))
-    if path.is_dir() and (path / "adapter_config.json").is_file():
-        system = _with_base(system, path)
-    return _placed(system, device, None)
+    return _placed(_load(name, local_files_only=local_files_only, revision=revision), device, None)
 
 
 def finetune(
@@ -212,7 +203,7 @@ def finetune(
         proximity: "near" or "far", if you know better than the measurement.
         extractor: the feature network that judges snapshots.
         accumulate: micro-batches per step.
-        device: "cpu", "cuda", "mps"; the fastest present by default.
+        device: "cpu", "cuda", "cuda:1", "mps"; the fastest present by default.
         callbacks: called with a ``Moment`` after each step.
         progress: tell what is done and show a progress bar.
         tensorboard: also write TensorBoard files (extra ``tracking``).
@@ -466,7 +457,7 @@ def _settings(seed: int, precision: str, resume: str, budget: str | float | None
 
 
 def _placed(system: Any, device: str | None, dtype: Any) -> Any:
-    return system.eval().to(device=device, dtype=dtype)
+    return system.eval().to(device=None if device is None else check_device(device), dtype=dtype)
 
 
 def _weights_name(arch: str, tag: str, weights: str | None) -> str:
@@ -492,6 +483,28 @@ def _as_model(given: Any) -> Any:
     return None if path.exists() else load(given)
 
 
+def _load(name: PathLike, *, local_files_only: bool, revision: str | None = None, with_base: bool = True) -> Any:
+    """As ``load``, on the CPU; a fine-tuned model gets its base beside it only ``with_base``."""
+    path = Path(str(name).removeprefix("local-dir:")).expanduser()
+    if path.is_dir() and is_run(path):
+        if not (path / MODEL / "config.json").is_file():
+            raise WeightsNotFoundError(
+                f"{path} is a run without a finished model; run its command again to finish it."
+            )
+        path = path / MODEL
+    has_delta = path.is_dir() and (path / "adapter_config.json").is_file()
+    if (has_delta and not (path / "config.json").is_file()) or (path.suffix == ".safetensors" and path.is_file()):
+        system = _from_delta(path, local_files_only=local_files_only)
+        system.source_name = str(name)
+        return system
+    target: PathLike = path if path.is_dir() else name
+    files = resolve_model(target, discriminator=True, local_files_only=local_files_only, revision=revision)
+    system = load_system(files, name=str(name) if path.is_dir() else files.name)
+    if has_delta and with_base:
+        _add_base(system, path)
+    return system
+
+
 def _from_delta(path: Path, *, local_files_only: bool = False) -> Any:
     """The base a delta names, with the delta applied."""
     from lowshotgan.hub.store import read_delta
@@ -501,15 +514,18 @@ def _from_delta(path: Path, *, local_files_only: bool = False) -> Any:
         raise WeightsNotFoundError(
             f"{path} names no base model; load the base and use base.apply_delta({str(path)!r})."
         )
-    return load(delta.base, local_files_only=local_files_only).apply_delta(path)
+    if Path(delta.base).expanduser().resolve() == path.resolve():
+        raise DeltaError(f"{path} names itself as its base, so the base was overwritten; save the delta elsewhere.")
+    return _load(delta.base, local_files_only=local_files_only, with_base=False).apply_delta(path)
 
 
-def _with_base(system: Any, folder: Path) -> Any:
-    """The same model with its base beside it, if the base is on this disk; else as it is."""
+def _add_base(system: Any, folder: Path) -> None:
+    """Give a fine-tuned model its base back, if that is on this disk and still what it was; the weights stay as stored."""
     try:
         found = _from_delta(folder, local_files_only=True)
-    except WeightsNotFoundError:
-        return system
-    found.discriminator = system.discriminator
-    found.details = system.details
-    return found
+    except (WeightsNotFoundError, ConfigError):
+        return
+    except WeightsError as error:
+        warn(f"{folder} was loaded without its base, so that it cannot be blended: {error}")
+        return
+    system.adopt(found.adapted, base_name=found.base_name)

@@ -31,6 +31,7 @@ LAYERS = (
 
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 IMPORT_BUDGET_S = 0.020
+UNIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 
 
 def layer(module):
@@ -113,6 +114,16 @@ def test_no_import_cycles():
 
     for name in edges:
         visit(name)
+
+
+def test_nothing_only_unix_has_is_imported_with_a_module():
+    for path in PACKAGE.rglob("*.py"):
+        top = ast.Module(ast.parse(path.read_text(encoding="utf-8")).body, [])
+        top.body = [node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        found = set(imported(top, module_name(path), path.name == "__init__.py")) & UNIX_ONLY
+        assert not found, (
+            f"{path} imports {found}, which Windows has not; import it where it is used, with another way"
+        )
 
 
 def test_import_is_light():

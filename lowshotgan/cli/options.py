@@ -136,7 +136,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 dry_run_option = click.option(
     "-n", "--dry-run", is_flag=True, help="Print the resolved settings and stop; nothing is written."
 )
-device_option = click.option("--device", help="cpu, cuda, cuda:1, mps; by default the best there is.")
+device_option = click.option("--device", help="cpu, cuda, cuda:1, mps, or auto for the best there is.")
 offline_option = click.option("--offline", is_flag=True, help="Use local files only.")
 output_option = click.option(
     "-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder of the run."

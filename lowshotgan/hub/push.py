@@ -8,6 +8,7 @@ from lowshotgan.errors import ConfigError, WeightsError, WeightsFormatError
 from lowshotgan.hub.card import Card, render_card
 from lowshotgan.hub.deltas import read_delta
 from lowshotgan.hub.files import CARD, CONFIG, DELTA_CONFIG, DELTA_TENSORS, DISCRIMINATOR, MODEL, read_config
+from lowshotgan.hub.manifest import load_manifest
 from lowshotgan.hub.tensors import read_tensors
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def check_folder(folder: Path) -> str:
     """
     if (folder / DELTA_CONFIG).is_file():
         read_delta(folder)
+    if _is_delta(folder):
         return "delta"
     config = read_config(folder)
     if not (folder / MODEL).is_file():
@@ -122,20 +124,31 @@ def _upload(
     return str(commit.pr_url if create_pr else commit.commit_url)
 
 
+def _is_delta(folder: Path) -> bool:
+    """Whether there is a delta alone; a fine-tuned model may keep its own beside the whole weights."""
+    return (folder / DELTA_CONFIG).is_file() and not (folder / CONFIG).is_file()
+
+
 def _is_uploaded(path: Path) -> bool:
     return not path.name.startswith(".") and (path.name in _UPLOADED or path.suffix in _PICTURES)
 
 
 def _write_card(folder: Path, repo_id: str, arch: str) -> None:
-    adapter = (folder / DELTA_CONFIG).is_file()
-    base = read_delta(folder).base if adapter else read_config(folder).get("base")
+    base = read_delta(folder).base if (folder / DELTA_CONFIG).is_file() else read_config(folder).get("base")
     pictures = sorted(path.name for path in folder.iterdir() if path.suffix in _PICTURES)
     card = Card(
         name=repo_id.partition("/")[2],
         arch=arch,
-        load=repo_id,
-        base=base if isinstance(base, str) else None,
-        adapter=adapter,
+        load=f"hf-hub:{repo_id}",
+        base=_public_name(base),
+        adapter=_is_delta(folder),
         preview=pictures[0] if pictures else None,
     )
     (folder / CARD).write_text(render_card(card), encoding="utf-8")
+
+
+def _public_name(base: object) -> str | None:
+    """A base as others find it: published weights or a repository; a folder of this disk says nothing to them."""
+    if isinstance(base, str) and base.startswith("hf-hub:"):
+        return base.removeprefix("hf-hub:").partition("@")[0]
+    return base if isinstance(base, str) and base in load_manifest() else None

@@ -6,9 +6,10 @@ A name means, in this order of spelling:
     local-dir:PATH               a model folder, or the folder of a training run
     hf-hub:owner/name[@REV]      a repository on the Hugging Face hub
 
-``bare=True`` (``from_pretrained``) also takes an existing folder and a plain ``owner/name``. Entries are
-looked for in ``$LOWSHOTGAN_WEIGHTS_DIR``, inside the package, in the checkout, in the hub's cache and, unless
-that is forbidden, on the hub at the pinned commit. Imports no torch.
+``bare=True`` (``from_pretrained``) also takes a folder and a plain ``owner/name``; ``load`` takes a folder that
+exists, but asks the hub only for what is spelled ``hf-hub:``. Entries are looked for in
+``$LOWSHOTGAN_WEIGHTS_DIR``, inside the package, in the checkout, in the hub's cache and, unless that is forbidden,
+on the hub at the pinned commit. Imports no torch.
 """
 
 import os
@@ -40,6 +41,15 @@ class Reference:
     repo_id: str | None = None
     revision: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The unmistakable spelling."""
+        if self.entry is not None:
+            return self.entry.name
+        if self.repo_id is None:
+            return str(self.folder)
+        return f"hf-hub:{self.repo_id}" + (f"@{self.revision}" if self.revision else "")
+
 
 @dataclass(frozen=True)
 class ModelFiles:
@@ -51,6 +61,7 @@ class ModelFiles:
         discriminator: path of ``discriminator.safetensors``; ``None`` if not asked for or not there.
         entry: the manifest's entry, if the name was one.
         revision: the commit, if the files came from a repository.
+        name: what ``load`` finds the same model under.
     """
 
     config: Path
@@ -58,6 +69,7 @@ class ModelFiles:
     discriminator: Path | None = None
     entry: WeightsEntry | None = None
     revision: str | None = None
+    name: str = ""
 
 
 def resolve(
@@ -120,7 +132,7 @@ def resolve_model(
         except WeightsNotFoundError:
             if reference.entry is not None:
                 raise
-    return ModelFiles(config, model, found, entry=reference.entry, revision=reference.revision)
+    return ModelFiles(config, model, found, reference.entry, reference.revision, reference.name)
 
 
 def resolve_repo(
@@ -190,8 +202,9 @@ def parse_reference(name: str | Path, *, revision: str | None = None, bare: bool
     if bare and "/" in name:
         return _hub(name, revision)
     if looks_like_path or "/" in name or ":" in name:
+        missing = "" if Path(name).expanduser().exists() else ", and there is no such folder here"
         raise ConfigError(
-            f"{name!r} could be a folder or a hub repository; write 'local-dir:{name}' for the folder or "
+            f"{name!r} could be a folder or a hub repository{missing}; write 'local-dir:{name}' for the folder or "
             "'hf-hub:owner/name' for a repository. Published weights have names such as "
             "stylegan2_64.avatars_v1."
         )

@@ -171,7 +171,7 @@ class System(nn.Module):
         files = resolve_model(
             name, discriminator=True, revision=revision, local_files_only=local_files_only, bare=True
         )
-        found: Self = load_system(files, cls, name=str(name))
+        found: Self = load_system(files, cls, name=files.name)
         return found
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:

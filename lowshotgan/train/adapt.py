@@ -27,7 +27,7 @@ from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.outcome import Outcome, report_content
 from lowshotgan.train.report import write_report
-from lowshotgan.train.run import RunFolder, identity
+from lowshotgan.train.run import RunFolder
 from lowshotgan.types import PathLike
 
 SELECTOR_SAMPLES = 128
@@ -122,16 +122,15 @@ def adapt(
     )
     if progress and machine.is_main:
         _announce(work, estimate)
-    if machine.is_main:
-        run.begin(config)
     standard = standard_hooks(run.path, budget=work.settings.budget, progress=progress, tensorboard=tensorboard)
     fixed = {key: value for key, value in config.items() if key != "budget"}
     done = fit(
         [stage],
         output_dir=run.path,
         machine=machine,
-        settings=replace(work.settings, identity=identity(fixed)),
+        settings=replace(work.settings, config=fixed),
         hooks=[*standard, *hooks],
+        begin=lambda: run.begin(config),
     )
     if done.stopped == "interrupted":
         tell(f"Stopped at step {done.steps}; a checkpoint is in {run.path}. Run the same command again to go on.")
@@ -143,7 +142,7 @@ def with_delta(model: StyleGAN2, adapted: AdaptedGenerator, tensors: Mapping[str
     """A model like ``model`` whose generator has other trained tensors."""
     other = AdaptedGenerator(adapted.source, adapted.trainables)
     other.load_delta(tensors)
-    return StyleGAN2.from_adapted(other, like=model)
+    return StyleGAN2.from_adapted(other, like=model, base_name=model.base_name)
 
 
 def _announce(work: Adaptation, estimate: Estimate) -> None:
@@ -168,11 +167,12 @@ def _finish(
     estimate: Estimate,
 ) -> FinetuneResult:
     """Choose a snapshot, save the model and write the report."""
-    last = StyleGAN2.from_adapted(copy.deepcopy(average), like=work.base)
+    base_name = work.base.source_name
+    last = StyleGAN2.from_adapted(copy.deepcopy(average), like=work.base, base_name=base_name)
     if not selector.history or selector.history[-1]["step"] != done.steps:
         selector.score(done.steps)
     chosen = selector.restore()
-    model = StyleGAN2.from_adapted(average, like=work.base)
+    model = StyleGAN2.from_adapted(average, like=work.base, base_name=base_name)
     if not selector.qualifies():
         warn(
             f"no snapshot kept both limits (diversity at least {selector.limits.min_diversity:.0%} of the base, copies at "
@@ -187,6 +187,7 @@ def _finish(
         model.save_pretrained(run.model)
         report_path = write_report(content, run.path)
         tell(f"Model and report are in {run.path}: open {report_path}.")
+    model.source_name = str(run.path)
     work.machine.wait()
     return FinetuneResult(
         model=model,

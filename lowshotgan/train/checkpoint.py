@@ -1,12 +1,15 @@
 """Atomic checkpoints of a whole training state, read without running code from the file."""
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lowshotgan.errors import CheckpointError
+from lowshotgan.train.run import as_text, differences, identity
 
 LATEST = "latest.pt"
 PREVIOUS = "previous.pt"
@@ -60,3 +63,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "stage" not in state:
         raise CheckpointError(f"{path} is not a training checkpoint of this library.")
     return state
+
+
+def marks(config: Mapping[str, Any]) -> dict[str, str]:
+    """What a checkpoint keeps of the configuration it was made with."""
+    return {"identity": identity(config), "config": as_text(config)}
+
+
+def check_resumable(saved: dict[str, Any] | None, config: Mapping[str, Any], folder: Path, *, resume: str) -> None:
+    """Complain, naming what differs, if ``saved`` was made with another configuration, or "must" finds nothing.
+
+    Raises:
+        CheckpointError: with what to do about it.
+    """
+    if saved is None:
+        if resume == "must":
+            raise CheckpointError(f"resume='must' but {folder} holds no checkpoint; use resume='auto' to start one.")
+        return
+    if saved["identity"] == identity(config):
+        return
+    before, now = json.loads(saved.get("config", "null")), json.loads(as_text(config))
+    changed = [] if before is None else differences(before, now)  # older checkpoints keep the digest alone
+    raise CheckpointError(
+        f"{folder} holds a checkpoint made with other settings or images{': ' * bool(changed)}{', '.join(changed[:5])}. "
+        "Set them back, choose another output folder, or start again there with resume='never'."
+    )

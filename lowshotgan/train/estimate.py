@@ -1,7 +1,6 @@
 """Predicted time and memory of a stage, from running its phases once without changing anything."""
 
 import copy
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -84,6 +83,13 @@ def peak_memory(device: torch.device) -> int:
     """Highest memory use in bytes so far: of the GPU where one is used, else of the process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # Windows has no such module
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss))
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 1024
 

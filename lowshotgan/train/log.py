@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,12 @@ class TensorBoardLog:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingExtraError('TensorBoard logs need: pip install "lowshotgan[tracking]".') from error
-        self.writer: Any = SummaryWriter(str(folder / "tensorboard"))
+        self._open = partial(SummaryWriter, str(folder / "tensorboard"))
+        self.writer: Any = None  # opened at the first step: a run that is refused must not write
         self.every = every
 
     def __call__(self, moment: Moment) -> None:
+        self.writer = self.writer or self._open()
         if moment.step % self.every == 0 or moment.last:
             for name, value in moment.values.items():
                 self.writer.add_scalar(f"{moment.stage.name}/{name}", value, moment.step)

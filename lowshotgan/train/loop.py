@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lowshotgan.checks import one_of, positive
 from lowshotgan.draws import Draws
 from lowshotgan.errors import CheckpointError, ConfigError, DivergenceError
-from lowshotgan.train.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from lowshotgan.train.checkpoint import check_resumable, load_checkpoint, marks, read_checkpoint, save_checkpoint
 from lowshotgan.train.ema import update_average
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.optimizers import make_optimizer, set_rate
@@ -44,7 +44,7 @@ class LoopSettings:
         checkpoint_seconds: wall-clock time between checkpoints.
         checkpoint_steps: also write one after every so many steps.
         resume: "auto" continues a checkpoint if there is one, "never" starts again, "must" insists on one.
-        identity: digest of the resolved configuration; a checkpoint of another one is refused.
+        config: what the run depends on, as plain values; a checkpoint made with another one is refused.
     """
 
     seed: int = 0
@@ -54,7 +54,7 @@ class LoopSettings:
     checkpoint_seconds: float = 120.0
     checkpoint_steps: int | None = None
     resume: str = "auto"
-    identity: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         one_of("resume", self.resume, ("auto", "never", "must"))
@@ -120,8 +120,11 @@ def fit(
     machine: Machine,
     settings: LoopSettings,
     hooks: Sequence[Hook] = (),
+    begin: Callable[[], None] | None = None,
 ) -> FitResult:
     """Run ``stages`` in order, with checkpoints under ``output_dir/checkpoints``.
+
+    ``begin`` is called in the main process before anything is written, once no checkpoint forbids the run.
 
     Raises:
         CheckpointError: if a checkpoint cannot be read, belongs to another configuration, or is missing with
@@ -130,7 +133,9 @@ def fit(
     """
     folder = output_dir / "checkpoints"
     saved = None if settings.resume == "never" else load_checkpoint(folder)
-    _check_resumable(saved, settings, folder)
+    check_resumable(saved, settings.config, folder, resume=settings.resume)
+    if begin is not None and machine.is_main:
+        begin()
     dtype = choose_precision(settings.precision, machine.device)
     clock = _Clock(saved["seconds"] if saved else 0.0)
     result = FitResult("finished", 0, clock.seconds, 0, 0.0)
@@ -289,7 +294,7 @@ class _StageRun:
     def state(self) -> dict[str, Any]:
         stage = self.stage
         return {
-            "identity": self.settings.identity,
+            **marks(self.settings.config),
             "stage": stage.name,
             "stage_index": self.index,
             "step": self.step,
@@ -387,18 +392,6 @@ def _check_stage(stage: Stage) -> None:
     unknown = [phase.name for phase in stage.phases if phase.updates not in stage.groups]
     if unknown:
         raise ConfigError(f"Stage {stage.name!r}: phases {unknown} update groups that do not exist.")
-
-
-def _check_resumable(saved: dict[str, Any] | None, settings: LoopSettings, folder: Path) -> None:
-    if saved is None:
-        if settings.resume == "must":
-            raise CheckpointError(f"resume='must' but {folder} holds no checkpoint; use resume='auto' to start one.")
-        return
-    if saved["identity"] != settings.identity:
-        raise CheckpointError(
-            f"{folder} holds a checkpoint made with other settings or images. Choose another output folder, or start "
-            f"again there with resume='never'."
-        )
 
 
 def _load_all(what: str, targets: Mapping[str, Any], states: Mapping[str, Any]) -> None:

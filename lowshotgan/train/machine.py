@@ -7,7 +7,38 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lowshotgan.errors import ConfigError
 from lowshotgan.types import Stage
+
+
+def check_device(device: str | torch.device) -> torch.device:
+    """The device of that name, "auto" for the best there is.
+
+    Raises:
+        ConfigError: if this machine, or this build of torch, has no such device; the message lists what there is.
+    """
+    present = _devices()
+    if device == "auto":
+        return torch.device(present[0])
+    try:
+        wanted = torch.device(device)
+        known = f"{wanted.type}:{wanted.index or 0}" in {*present, "cpu:0"}
+    except RuntimeError:  # no name torch knows
+        known = False
+    if not known:
+        raise ConfigError(
+            f"device must be auto or one of {', '.join(present)}, which this machine has; got {str(device)!r}. A GPU "
+            "that is missing here needs its driver and a build of torch for it."
+        )
+    return wanted
+
+
+def _devices() -> list[str]:
+    """Names of the devices torch can use here, accelerators first."""
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if accelerator is None:
+        return ["cpu"]
+    return [*(f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count())), "cpu"]
 
 
 class Machine:
@@ -15,14 +46,18 @@ class Machine:
 
     Args:
         device: "auto" (CUDA, then MPS, then CPU) or a torch device name.
+
+    Raises:
+        ConfigError: if there is no such device here.
     """
 
     def __init__(self, device: str | torch.device | None = None) -> None:
         from accelerate import Accelerator
 
-        wish = None if device in (None, "auto") else torch.device(device)
+        wish = None if device is None or device == "auto" else check_device(device)
         self._accelerator: Any = Accelerator(cpu=wish is not None and wish.type == "cpu")
-        self.device: torch.device = self._accelerator.device if wish is None or wish.index is None else wish
+        own: torch.device = self._accelerator.device
+        self.device = own if wish is None or str(wish) == own.type else wish  # "cuda": this process's own
         self.rank: int = self._accelerator.process_index
         self.world_size: int = self._accelerator.num_processes
         self.is_main: bool = self._accelerator.is_main_process

@@ -56,6 +56,28 @@ def is_run(path: Path) -> bool:
         return False
 
 
+def as_text(config: Mapping[str, Any]) -> str:
+    """A resolved configuration as JSON, the same text for equal ones."""
+    return json.dumps(config, sort_keys=True, default=str)
+
+
 def identity(config: Mapping[str, Any]) -> str:
     """Digest of a resolved configuration; a checkpoint is continued only under the same one."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(as_text(config).encode()).hexdigest()
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Where two resolved configurations differ, as ``recipe.lr (0.002 before, 0.001 now)``."""
+    found = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{prefix}{key}.")
+        elif as_text({key: old}) != as_text({key: new}):
+            found.append(f"{prefix}{key} ({_short(old)} before, {_short(new)} now)")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -14,7 +14,7 @@ from lowshotgan.systems.registry import ARCHS, system_class
 from lowshotgan.train.log import standard_hooks
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
-from lowshotgan.train.run import RunFolder, identity
+from lowshotgan.train.run import RunFolder
 from lowshotgan.types import PathLike, Stages, TrainingData
 
 SECTIONS = ("about", "model", "data", "train")
@@ -144,16 +144,15 @@ def _run(
         return config
     system.to(machine.device)
     stages = describe(data, training, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
-    if machine.is_main:
-        run.begin(config)
     standard = standard_hooks(run.path, budget=settings.budget, progress=progress, tensorboard=tensorboard)
     unlimited = {key: value for key, value in config.items() if key not in ("budget", "steps")}
     result = fit(
         stages,
         output_dir=run.path,
         machine=machine,
-        settings=replace(settings, identity=identity(unlimited)),
+        settings=replace(settings, config=unlimited),
         hooks=[*standard, *hooks],
+        begin=lambda: run.begin(config),
     )
     system.eval()
     system.details[kind] = {

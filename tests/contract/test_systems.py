@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from lowshotgan.api import create_model, list_models, load
+from lowshotgan.api import create_model, list_models, load, train
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.data.synthetic import faces
-from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
+from lowshotgan.errors import CheckpointError, ConfigError, UnsupportedVerbError, WeightsFormatError
 from lowshotgan.hub.store import read_tensors, write_tensors
 from lowshotgan.systems.registry import ARCHS, SYSTEMS, VERBS, system_class
 from lowshotgan.train.loop import LoopSettings
@@ -157,6 +157,17 @@ def test_training_changes_the_model_and_leaves_a_loadable_one(model, tmp_path):
     assert result.fit.stopped == "finished"
     assert not torch.equal(before, draw(result.model, 2).tensor)
     assert torch.allclose(draw(load(tmp_path / "run"), 2).tensor, draw(result.model, 2).tensor, atol=1e-5)
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(tmp_path):
+    options = {"data": to_pil(from_uint8(faces(4, resolution=32, seed=0))), "output_dir": tmp_path / "run"}
+    options |= {"steps": 1, "batch_size": 2, "precision": "fp32", "device": "cpu", "progress": False}
+    arch, config = TINY["stylegan2"]
+    train(create_model(arch, **config), **options)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=r"train\.lr \("):
+        train(create_model(arch, **config), lr=0.5, **options)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
 
 def test_unknown_training_settings_are_refused_before_anything_is_written(model, tmp_path):

@@ -83,7 +83,7 @@ def process(tmp_path: Path) -> Callable[..., Any]:
     A fresh process, because huggingface_hub reads its environment when it is imported.
     """
 
-    def run(code: str, *, endpoint: str, home: str = "hf", **environment: str) -> Any:
+    def run(code: str, *, endpoint: str, home: str = "hf", timeout: float = 60, **environment: str) -> Any:
         weights = tmp_path / "installed" / "weights"
         head = (
             "import json, time\nfrom pathlib import Path\n"
@@ -111,7 +111,7 @@ def process(tmp_path: Path) -> Callable[..., Any]:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
         )
         assert done.returncode == 0, done.stderr
         lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]

@@ -102,10 +102,12 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(base, tmp_path):
 
 
 def test_other_settings_are_not_resumed_silently(base, tmp_path):
-    run(base, tmp_path / "run")
-    with pytest.raises(CheckpointError, match="other settings"):
-        run(base, tmp_path / "run", lr=0.5)
-    run(base, tmp_path / "run", lr=0.5, resume="never")
+    run(base, tmp_path / "run", steps=4)
+    before = (tmp_path / "run" / "config.json").read_text()
+    with pytest.raises(CheckpointError, match=r"other settings.*: recipe\.lr \(0\.\d+ before, 0\.5 now\)\. Set"):
+        run(base, tmp_path / "run", steps=4, lr=0.5)
+    assert (tmp_path / "run" / "config.json").read_text() == before
+    run(base, tmp_path / "run", steps=4, lr=0.5, resume="never")
 
 
 def test_training_moves_the_samples_towards_the_images(base, tmp_path):

@@ -99,9 +99,22 @@ def test_never_starts_again_and_must_insists(tiny, tmp_path):
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tiny, tmp_path):
-    tiny.run(tmp_path, 2, identity="one")
-    with pytest.raises(CheckpointError, match="other settings"):
-        tiny.run(tmp_path, 2, identity="two")
+    settings = {"seed": 1, "recipe": {"lr": 0.002, "flip": True}}
+    tiny.run(tmp_path, 2, config=settings)
+    said = r"recipe.lr \(0.002 before, 0.001 now\), seed \(1 before, 2 now\)\. Set them back"
+    with pytest.raises(CheckpointError, match=said):
+        tiny.run(tmp_path, 2, config={"seed": 2, "recipe": {"lr": 0.001, "flip": True}})
+    assert tiny.run(tmp_path, 3, config=settings).steps == 3
+
+
+def test_what_describes_a_run_is_written_once_nothing_forbids_it(tiny, tmp_path):
+    begun = []
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        tiny.run(tmp_path, 1, resume="must", begin=lambda: begun.append("too early"))
+    tiny.run(tmp_path, 1, config={"lr": 1}, begin=lambda: begun.append((tmp_path / "checkpoints").exists()))
+    with pytest.raises(CheckpointError, match="lr"):
+        tiny.run(tmp_path, 1, config={"lr": 2}, begin=lambda: begun.append("refused"))
+    assert begun == [False]
 
 
 def test_the_seed_decides_the_draws(tiny, tmp_path):

@@ -118,12 +118,12 @@ def run(
     """Train a toy and leave its checkpoints in ``folder``."""
     machine = machine or Machine("cpu")
     toy = toy or Toy()
-    hooks = options.pop("hooks", ())
+    hooks, begin = options.pop("hooks", ()), options.pop("begin", None)
     on_step: list[Callable[[int, dict[str, float]], None]] = options.pop("on_step", [])
     batches = Numbers(rank=machine.rank, world_size=machine.world_size)
     settings = LoopSettings(precision="fp32", **options)
     stage = toy.stage(steps, batches=batches, on_step=on_step)
-    return fit([stage], output_dir=folder, machine=machine, settings=settings, hooks=hooks)
+    return fit([stage], output_dir=folder, machine=machine, settings=settings, hooks=hooks, begin=begin)
 
 
 def kill_and_resume(folder: Path, *, steps: int, kills: int, seed: int) -> None:

@@ -47,6 +47,7 @@ class StyleGAN2(System):
     Attributes:
         generator: the averaged generator.
         discriminator: its discriminator, or ``None`` if the weights came without one.
+        base_name: for a fine-tuned model, what ``load`` finds its base under; ``None`` if the base was never saved.
     """
 
     system = "stylegan2"
@@ -70,16 +71,25 @@ class StyleGAN2(System):
             config.resolution, channel_base=config.channel_base, channel_max=config.channel_max
         )
         self._adapted: tuple[AdaptedGenerator, ...] = ()
+        self.base_name: str | None = None
 
     @classmethod
-    def from_adapted(cls, adapted: AdaptedGenerator, *, like: "StyleGAN2") -> "StyleGAN2":
-        """A model with ``adapted`` merged into a plain generator; configuration and discriminator are ``like``'s."""
+    def from_adapted(
+        cls, adapted: AdaptedGenerator, *, like: "StyleGAN2", base_name: str | None = None
+    ) -> "StyleGAN2":
+        """A model with ``adapted`` merged into a plain generator; configuration and discriminator are ``like``'s.
+
+        It has no ``source_name`` until it is saved: it is another model than its base, which is called ``base_name``.
+        """
         model = cls(like.config, arch=like.arch)
         model.generator = adapted.merge().requires_grad_(False)
         model.discriminator = copy.deepcopy(like.discriminator)
-        model.source_name = like.source_name
-        model._adapted = (adapted,)
+        model.adopt(adapted, base_name=base_name)
         return model.eval()
+
+    def adopt(self, adapted: AdaptedGenerator, *, base_name: str | None) -> None:
+        """Keep ``adapted``, whose merged generator this model has, at hand for ``blend`` and ``save_delta``."""
+        self._adapted, self.base_name = (adapted,), base_name
 
     @property
     def adapted(self) -> AdaptedGenerator | None:
@@ -89,12 +99,16 @@ class StyleGAN2(System):
     def blend(self, strength: float) -> "StyleGAN2":
         """A model on the line from the base (0) to this fine-tuned model (1); beyond 1 exaggerates.
 
+        The result is where this model is, and is a model of its own: it is saved whole, without a delta.
+
         Raises:
             DeltaError: if this model was not fine-tuned, or was loaded without its delta.
         """
         adapted = self._need_adapted("blend")
+        merged = adapted.merge(strength=strength).requires_grad_(False)
         blended = copy.deepcopy(self)
-        blended.generator = adapted.merge(strength=strength).requires_grad_(False)
+        blended.generator = merged.to(next(self.generator.parameters()))
+        blended._adapted, blended.base_name, blended.source_name = (), None, None
         return blended
 
     def save_delta(self, path: PathLike) -> Path:
@@ -110,7 +124,7 @@ class StyleGAN2(System):
         trained = [part.to_dict() for part in adapted.trainables]
         about = {"arch": self.arch, "config": asdict(self.config), "trainable": trained}
         digest = state_digest(adapted.source.state_dict())
-        return write_delta(path, adapted.delta(), base_digest=digest, base=self.source_name, config=about)
+        return write_delta(path, adapted.delta(), base_digest=digest, base=self.base_name, config=about)
 
     def apply_delta(self, path: PathLike) -> "StyleGAN2":
         """This base model with a delta applied.
@@ -121,7 +135,7 @@ class StyleGAN2(System):
         delta = read_delta(path, base_digest=self.digest)
         adapted = AdaptedGenerator(copy.deepcopy(self.generator), parse_trainables(delta.config["trainable"]))
         adapted.load_delta(delta.tensors)
-        return StyleGAN2.from_adapted(adapted, like=self)
+        return StyleGAN2.from_adapted(adapted, like=self, base_name=self.source_name)
 
     def save_pretrained(
         self, folder: PathLike, *, discriminator: bool = True, extra_files: Mapping[str, Any] | None = None
