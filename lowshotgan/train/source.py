@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lowshotgan.checks import parse_duration, with_preset
+from lowshotgan.checks import check_types, parse_duration, with_preset
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.base import System
 from lowshotgan.systems.registry import ARCHS, system_class
@@ -179,6 +179,7 @@ def _make_settings(system: System, kind: type[Any] | None, verb: str, options: M
         raise ConfigError(
             f"{system.system}: unknown {verb} setting {', '.join(unknown)}; known are {', '.join(known)}."
         )
+    check_types(kind, options)
     return kind(**options)
 
 
