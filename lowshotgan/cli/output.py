@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from lowshotgan.errors import ConfigError
+
 
 def show(value: Any, *, as_json: bool, text: str | None = None) -> None:
     """Print ``value`` as JSON, or else ``text`` (by default one ``key: value`` line for each entry)."""
@@ -69,6 +71,19 @@ def quiet_stdout(active: bool) -> Iterator[None]:
         return
     with redirect_stdout(sys.stderr):
         yield
+
+
+def save_picture(picture: Any, path: str | Path) -> None:
+    """Save a PIL image, making its folder.
+
+    Raises:
+        ConfigError: for an ending that no picture format has; it lists usual ones.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        picture.save(path)
+    except ValueError as error:
+        raise ConfigError(f"cannot write {path} ({error}); use a name that ends in .png, .webp or .jpg.") from error
 
 
 def written(path: str | Path) -> str:
