@@ -1,10 +1,11 @@
 """Argument checks shared by every layer; each raises an error that says what to do next."""
 
 import difflib
+import inspect
 import math
 import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -158,6 +159,21 @@ def _in_words(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return f"a list, each entry {_in_words(inside[0])}" if inside[1:] == (...,) else f"a list of {len(inside)}"
     return _WORDS.get(hint, hint.__name__)
+
+
+def keywords(*functions: Callable[..., Any]) -> frozenset[str]:
+    """Names of all keyword-only arguments of ``functions``."""
+    found = (parameter for function in functions for parameter in inspect.signature(function).parameters.values())
+    return frozenset(parameter.name for parameter in found if parameter.kind is parameter.KEYWORD_ONLY)
+
+
+def known_options(what: str, options: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ``ConfigError`` for the first of ``options`` that is not ``known``, naming the closest one that is."""
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"{what}: no option {name!r}; known are {', '.join(sorted(known))}.{hint}")
 
 
 def same_keys(what: str, expected: Sequence[str], found: Sequence[str]) -> str | None:

@@ -158,6 +158,29 @@ def test_train_and_its_dry_run(place, capsys):
     assert not (place / "source").exists()
 
 
+ARCH = "[model]\narch = 'stylegan2_32'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("model = 'stylegan2_32'", "model must be a section"),
+        (f"train = 3\n{ARCH}", "train must be a section"),
+        (f"{ARCH}[data]\nfitt = 'crop'", "no option 'fitt'"),
+        (f"{ARCH}[data]\nresolution = 64", "no option 'resolution'"),
+        (f"{ARCH}[train]\nflip = 'no'", "flip must be true or false"),
+        (f"{ARCH}[train]\nstepps = 3", "stepps"),
+        (f"{ARCH}z_dim = 1.5", "z_dim must be a whole number"),
+    ],
+)
+def test_mistakes_in_a_recipe_file_are_one_line(place, capsys, text, part):
+    (place / "bad.toml").write_text(text, encoding="utf-8")
+    assert run(["train", "--recipe", "bad.toml", "--data", "photos", "-o", "o"]) == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("error: ") and part in said
+    assert not (place / "o").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [

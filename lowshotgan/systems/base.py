@@ -10,7 +10,7 @@ from torch import nn
 
 from lowshotgan.checks import check_types, with_preset
 from lowshotgan.data.batches import ImageBatches
-from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.dataset import IMAGE_OPTIONS, ImageSet, load_images
 from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
 from lowshotgan.hub.push import push_folder
 from lowshotgan.hub.remote import ModelFiles, resolve_model
@@ -95,6 +95,11 @@ class System(nn.Module):
     def read_data(self, data: Any, **options: Any) -> TrainingData:
         """What ``stages`` takes, from what a user gives; a set of images unless the system says otherwise."""
         return load_images(data, resolution=self.config.resolution, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        """Names of the options ``read_data`` takes."""
+        return IMAGE_OPTIONS
 
     def stages(self, *args: Any, **options: Any) -> Stages:
         """Describe the training of the system from its data, on which ``read_data`` was called."""

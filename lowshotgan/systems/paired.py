@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lowshotgan.checks import one_of
 from lowshotgan.data.batches import ImageBatches
-from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.dataset import IMAGE_OPTIONS, ImageSet, load_images
 from lowshotgan.data.pairs import PairSet, load_pairs
 from lowshotgan.data.streams import DrawnBatches
 from lowshotgan.draws import latents_from_seeds
@@ -141,6 +141,10 @@ class PairedSystem(System):
             return SourceData(images)
         shared = {key: value for key, value in options.items() if key in ("fit", "background", "enlarge")}
         return SourceData(images, load_pairs(pairs, resolution=resolution, **shared))
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return IMAGE_OPTIONS | {"pairs"}
 
     def read_shots(self, shots: Any, **options: Any) -> PairSet:
         """K pairs; see ``data.pairs.load_pairs`` for what they may be."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lowshotgan.checks import check_types, parse_duration, with_preset
+from lowshotgan.checks import check_types, known_options, parse_duration, with_preset
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.base import System
 from lowshotgan.systems.registry import ARCHS, system_class
@@ -78,6 +78,9 @@ def read_recipe(path: PathLike) -> SourceRecipe:
     unknown = sorted(set(content) - set(SECTIONS))
     if unknown:
         raise ConfigError(f"Recipe {path}: unknown section {', '.join(unknown)}; it may have {', '.join(SECTIONS)}.")
+    plain = sorted(name for name, value in content.items() if not isinstance(value, dict))
+    if plain:
+        raise ConfigError(f"Recipe {path}: {plain[0]} must be a section, [{plain[0]}] with its settings below it.")
     if content.get("model", {}).get("arch") not in ARCHS:
         raise ConfigError(f"Recipe {path}: [model] needs an arch, one of {', '.join(ARCHS)}.")
     return SourceRecipe(**content)
@@ -101,6 +104,7 @@ def train_source(
 ) -> TrainResult | dict[str, Any]:
     """Train ``system`` on ``data``, read with the options ``reading``; see ``api.train``."""
     schedule = _make_settings(system, system.Training, "train", training or {})
+    known_options(f"data of {system.system}", reading or {}, system.data_options)
     found = system.read_data(data, **(reading or {}))
     return _run(system, system.stages, found, schedule, output_dir, settings or LoopSettings(), "training", **options)
 

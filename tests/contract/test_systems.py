@@ -196,6 +196,12 @@ def test_settings_of_another_type_are_refused_before_anything_is_read(model, tmp
             train_source(model, None, output_dir=tmp_path / "run", training={name: value}, progress=False)
 
 
+@pytest.mark.parametrize("name", ["fitt", "resolution", "images"])
+def test_unknown_data_options_are_refused_before_anything_is_read(model, tmp_path, name):
+    with pytest.raises(ConfigError, match=f"data of {model.system}: no option '{name}'"):
+        train_source(model, None, output_dir=tmp_path / "run", reading={name: "crop"}, progress=False)
+
+
 def test_unknown_training_settings_are_refused_before_anything_is_written(model, tmp_path):
     images = to_pil(from_uint8(faces(4, resolution=32, seed=0)))
     images = DATA.get(model.system, lambda given: load_images(given, resolution=32))(images)

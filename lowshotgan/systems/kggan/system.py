@@ -12,10 +12,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, parse_seeds
+from lowshotgan.checks import keywords, one_of, parse_seeds
 from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
 from lowshotgan.data.knowledge import Attributes, Knowledge, attribute_vector
 from lowshotgan.data.knowledge_report import KnowledgeReport, knowledge_report
+from lowshotgan.data.sources import open_source
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
@@ -219,6 +220,10 @@ class KGGAN(System):
     def read_data(self, data: Any, **options: Any) -> CategorySet:
         """Images of the seen categories; see ``load_categories``. Images of others are not opened."""
         return load_categories(data, self.config.seen, resolution=self.config.resolution, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(load_categories, open_source) - {"resolution"}
 
     def stages(
         self,

@@ -13,11 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import keywords, one_of
 from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
 from lowshotgan.data.colours import parse_colour
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, image_grid
+from lowshotgan.data.sources import open_source
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
 from lowshotgan.systems.base import System
@@ -174,6 +175,10 @@ class KGGANRecolour(System):
     def read_data(self, data: Any, **options: Any) -> CategorySet:
         """Images of the seen categories; see ``load_categories``."""
         return load_categories(data, self.config.categories, resolution=self.config.resolution, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(load_categories, open_source) - {"resolution"}
 
     def stages(
         self,

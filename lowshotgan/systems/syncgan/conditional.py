@@ -11,7 +11,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, positive, whole
+from lowshotgan.checks import keywords, one_of, positive, whole
+from lowshotgan.data.dataset import IMAGE_OPTIONS
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
@@ -199,6 +200,10 @@ class CondSyncGAN(System):
     def read_data(self, data: Any, **options: Any) -> SyncData:
         """Items of both modalities with ``labels`` or ``pairs``; see ``read_sync_data``."""
         return read_sync_data(data, self.modalities, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(read_sync_data) | IMAGE_OPTIONS | frozenset(self.modalities)
 
     def stages(self, data: SyncData, training: CondSyncGANTraining | None = None, **process: int) -> Iterator[Stage]:
         """One stage: D, S, then G against D, then G against S, each a step of its own.

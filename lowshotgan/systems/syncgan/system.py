@@ -10,7 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import keywords, one_of, positive
+from lowshotgan.data.dataset import IMAGE_OPTIONS
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import tell, warn
 from lowshotgan.nets.batch_norm import recompute_batch_norm
@@ -194,6 +195,10 @@ class SyncGAN(System):
     def read_data(self, data: Any, **options: Any) -> SyncData:
         """Items of every modality with ``labels`` or ``pairs``; see ``read_sync_data``."""
         return read_sync_data(data, self.modalities, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(read_sync_data) | IMAGE_OPTIONS | frozenset(self.modalities)
 
     def stages(self, data: SyncData, training: SyncGANTraining | None = None, **process: int) -> Iterator[Stage]:
         """Train the synchronizer, say how good it is, then train everything; ``generator`` then holds the average.
