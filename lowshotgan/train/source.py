@@ -45,7 +45,7 @@ class SourceRecipe:
         return build_system(self.arch, {key: value for key, value in self.model.items() if key != "arch"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainResult:
     """A finished or stopped training.
 
@@ -53,11 +53,28 @@ class TrainResult:
         model: the system with the averaged generator.
         output_dir: the run folder; the model is in its ``model/``.
         fit: how the loop ended.
+        report_path: the ``report.html``, if one was written.
     """
 
     model: System
     output_dir: Path
     fit: FitResult
+    report_path: Path | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return self.fit.steps
+
+    @property
+    def seconds(self) -> float:
+        """Training time over all resumptions."""
+        return self.fit.seconds
+
+    @property
+    def stopped(self) -> str:
+        """ "finished" or "budget"."""
+        return self.fit.stopped
 
 
 def read_recipe(path: PathLike) -> SourceRecipe:
@@ -170,7 +187,7 @@ def _run(
     if machine.is_main:
         system.save_pretrained(run.model)
     machine.wait()
-    return TrainResult(system, run.path, result)
+    return TrainResult(model=system, output_dir=run.path, fit=result)
 
 
 def _make_settings(system: System, kind: type[Any] | None, verb: str, options: Mapping[str, Any]) -> Any:
