@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lowshotgan.checks import check_types, known_options, parse_duration, with_preset
+from lowshotgan.checks import check_types, known_options, with_preset
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.base import System
 from lowshotgan.systems.registry import ARCHS, system_class
@@ -217,8 +217,3 @@ def resolved_config(system: System, data: TrainingData, training: Any, settings:
         "accumulate": settings.accumulate,
         "budget": settings.budget,
     }
-
-
-def budget_seconds(budget: str | float | None) -> float | None:
-    """Seconds of a budget such as ``"9m"``."""
-    return parse_duration(budget)
