@@ -158,7 +158,7 @@ def _in_words(hint: Any) -> str:
         return " or ".join(map(_in_words, inside))
     if get_origin(hint) is tuple:
         return f"a list, each entry {_in_words(inside[0])}" if inside[1:] == (...,) else f"a list of {len(inside)}"
-    return _WORDS.get(hint, hint.__name__)
+    return _WORDS.get(hint) or str(hint.__name__)
 
 
 def keywords(*functions: Callable[..., Any]) -> frozenset[str]:

@@ -46,13 +46,13 @@ def lines(value: Any, indent: str = "") -> str:
     """A nested dictionary or list as indented ``key: value`` lines."""
     if isinstance(value, Mapping):
         pairs = [(f"{key}:", entry) for key, entry in value.items()]
-    elif isinstance(value, list):
+    elif isinstance(value, list) and not _is_row(value):
         pairs = [("-", entry) for entry in value]
     else:
-        return f"{indent}{value}"
+        return f"{indent}{_word(value)}"
     out = []
     for head, entry in pairs:
-        nested = isinstance(entry, Mapping | list) and len(entry) > 0
+        nested = isinstance(entry, Mapping | list) and len(entry) > 0 and not _is_row(entry)
         out.append(f"{indent}{head}\n{lines(entry, indent + '  ')}" if nested else f"{indent}{head} {_word(entry)}")
     return "\n".join(out)
 
@@ -90,11 +90,20 @@ def written(path: str | Path) -> str:
     return f"wrote {path}"
 
 
+def _is_row(value: Any) -> bool:
+    """Whether ``value`` is a list that fits on one line: numbers, or a few short words."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(entry, int | float) or (isinstance(entry, str) and len(entry) <= 24) for entry in value)
+
+
 def _word(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if _is_row(value):
+        return ", ".join(map(_word, value))
     if isinstance(value, Mapping | list):
         return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
