@@ -147,7 +147,6 @@ def test_the_draw_of_k_images_is_recorded(base, tmp_path):
     [
         ({"recipe": "nosuch"}, ConfigError, "recipe must be one of"),
         ({"recipe": 3}, RecipeError, "recipe must be a name"),
-        ({"recipe": "fastgan"}, RecipeError, "at least 50 images"),
         ({"images": []}, ImageInputError, "no images|empty"),
         ({"k": 0}, ImageInputError, "k "),
         ({"k": 99}, ImageInputError, "99"),
