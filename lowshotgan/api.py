@@ -10,7 +10,7 @@ from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import to_uint8
 from lowshotgan.data.inspect import ImageReport
 from lowshotgan.data.inspect import inspect_images as inspect_images
-from lowshotgan.errors import ConfigError, DeltaError, RecipeError, WeightsError, WeightsNotFoundError
+from lowshotgan.errors import ConfigError, DeltaError, WeightsError, WeightsNotFoundError
 from lowshotgan.finetune.recipe import Recipe
 from lowshotgan.finetune.recipes import list_recipes as list_recipes
 from lowshotgan.hub.manifest import WeightsEntry, find_entries, get_entry
@@ -20,13 +20,13 @@ from lowshotgan.messages import warn
 from lowshotgan.metrics.report import MetricReport, measure
 from lowshotgan.systems.base import System, load_system
 from lowshotgan.systems.registry import ARCHS, VERBS
-from lowshotgan.train.adapt import adapt
 from lowshotgan.train.adaptation import AdaptOptions
 from lowshotgan.train.doctor import doctor as doctor
+from lowshotgan.train.finetuning import finetune_model
 from lowshotgan.train.loop import Hook, LoopSettings
 from lowshotgan.train.machine import check_device
 from lowshotgan.train.run import MODEL, is_run
-from lowshotgan.train.source import TrainResult, build_system, finetune_source, read_recipe, train_source
+from lowshotgan.train.source import TrainResult, build_system, read_recipe, train_source
 from lowshotgan.types import PathLike
 
 __all__ = [
@@ -182,7 +182,9 @@ def finetune(
     """Adapt a pretrained model to K images, or to K pairs.
 
     A StyleGAN2 generator is adapted by a recipe; systems that describe their own fine-tuning take ``overrides`` as its
-    settings (``FineTuning`` of their class), and neither ``recipe``, ``proximity`` nor ``extractor``.
+    settings (``FineTuning`` of their class), and neither ``recipe``, ``proximity`` nor ``extractor``. The recipe
+    ``fastgan`` takes nothing from the model but its resolution: it trains a FastGAN on the images from scratch, and
+    ``overrides`` are settings of that training.
 
     Args:
         model: a system (StyleGAN2 needs its discriminator), or anything ``load`` takes.
@@ -211,8 +213,8 @@ def finetune(
         overrides: settings of the recipe, such as ``lr=0.01`` or ``regularizers__weight=50``.
 
     Returns:
-        A ``FinetuneResult`` (a ``TrainResult`` from systems with their own fine-tuning), or the configuration for a dry
-        run.
+        A ``TrainResult`` with ``model``, ``output_dir``, ``steps``, ``stopped``, ``seconds`` and ``report_path``; from
+        a recipe that adapts the model a ``FinetuneResult``, which has the report and more. For a dry run the configuration.
 
     Raises:
         ImageInputError: for unreadable or missing images, before anything is written.
@@ -222,44 +224,31 @@ def finetune(
         KeyboardInterrupt: after Ctrl-C, when the checkpoint is written.
     """
     base = model if isinstance(model, System) else load(model)
-    loop = _settings(seed, precision, resume, budget, accumulate)
-    rest: dict[str, Any] = {"device": device, "hooks": callbacks, "progress": progress}
-    rest |= {"tensorboard": tensorboard, "dry_run": dry_run}
-    if base.FineTuning is not None:
-        if recipe != "auto":
-            raise RecipeError(f"{base.system} describes its own fine-tuning; leave out recipe={recipe!r}.")
-        given = {"steps": steps, "batch_size": batch_size, "flip": flip}
-        training = {key: value for key, value in given.items() if value is not None} | overrides
-        reading = {"fit": fit, "background": background} | ({} if k is None else {"k": k, "seed": seed})
-        shots = images if pairs is None else pairs
-        if shots is None or (images is not None and pairs is not None):
-            raise ConfigError("finetune needs examples: pass either images or pairs.")
-        result = finetune_source(
-            base, shots, output_dir=output_dir, training=training, reading=reading, settings=loop, **rest
-        )
-        return _uninterrupted(result)
-    if pairs is not None or images is None:
-        raise ConfigError(f"{base.system} is adapted to images; pass images, not pairs.")
-    options = AdaptOptions(
-        recipe=recipe,
-        steps=steps,
-        batch_size=batch_size,
-        k=k,
-        flip=flip,
-        fit=fit,
-        background=background,
-        proximity=proximity,
-        extractor=extractor,
-        overrides=overrides,
-    )
-    return adapt(
-        base,  # type: ignore[arg-type]
+    result = finetune_model(
+        base,
         images,
+        pairs,
         output_dir=output_dir,
-        options=options,
-        settings=loop,
-        **rest,
+        options=AdaptOptions(
+            recipe=recipe,
+            steps=steps,
+            batch_size=batch_size,
+            k=k,
+            flip=flip,
+            fit=fit,
+            background=background,
+            proximity=proximity,
+            extractor=extractor,
+            overrides=overrides,
+        ),
+        settings=_settings(seed, precision, resume, budget, accumulate),
+        device=device,
+        hooks=callbacks,
+        progress=progress,
+        tensorboard=tensorboard,
+        dry_run=dry_run,
     )
+    return _uninterrupted(result)
 
 
 def train(

@@ -1,10 +1,13 @@
 """Argument checks shared by every layer; each raises an error that says what to do next."""
 
 import difflib
+import inspect
 import math
+import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from lowshotgan.errors import ConfigError
 
@@ -26,6 +29,20 @@ def positive(name: str, value: float) -> float:
     return value
 
 
+def whole(name: str, value: int, low: int = 1) -> int:
+    """Return ``value`` if it is a whole number of at least ``low``, else raise ``ConfigError``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ConfigError(f"{name} must be a whole number of at least {low}, got {value!r}.")
+    return value
+
+
+def within(name: str, value: float, low: float, high: float) -> float:
+    """Return ``value`` if it is a number in ``[low, high]``, else raise ``ConfigError``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}.")
+    return value
+
+
 def power_of_two(name: str, value: int, low: int = 4, high: int = 1024) -> int:
     """Return ``value`` if it is a power of two in ``[low, high]``, else raise ``ConfigError``."""
     if isinstance(value, bool) or not isinstance(value, int) or value & (value - 1) or not low <= value <= high:
@@ -38,16 +55,17 @@ def parse_seeds(seeds: int | str | Iterable[int] | None, n: int | None = None) -
 
     With ``seeds=None`` the first ``n`` (default 1) seeds are used; with both, their counts must agree.
     """
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-        raise ConfigError(f"n must be a whole number of at least 1, got {n!r}.")
+    if n is not None:
+        whole("n", n)
     if seeds is None:
-        return list(range(1 if n is None else n))
+        return list(range(n or 1))
     if isinstance(seeds, str):
         found = _seeds_from_text(seeds)
-    elif isinstance(seeds, int):
-        found = list(range(seeds, seeds + (n or 1)))
+    elif isinstance(seeds, Iterable):
+        found = [_as_seed(seed) for seed in seeds]
     else:
-        found = [int(seed) for seed in seeds]
+        first = _as_seed(seeds)
+        found = list(range(first, first + (n or 1)))
     if not found:
         raise ConfigError("seeds is empty; pass for example seeds=range(16) or leave it out and pass n.")
     outside = [seed for seed in found if not 0 <= seed < 2**63]
@@ -56,6 +74,15 @@ def parse_seeds(seeds: int | str | Iterable[int] | None, n: int | None = None) -
     if n is not None and len(found) != n:
         raise ConfigError(f"n={n} but {len(found)} seeds were given; leave one of them out.")
     return found
+
+
+def _as_seed(seed: Any) -> int:
+    try:
+        if not isinstance(seed, bool):
+            return operator.index(seed)
+    except TypeError:
+        pass
+    raise ConfigError(f"seeds must be whole numbers, got {seed!r}; for example seeds=7 or seeds=[0, 5].")
 
 
 def _seeds_from_text(text: str) -> list[int]:
@@ -95,6 +122,58 @@ def with_preset(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
     name = one_of("preset", options["preset"], presets)
     return {**presets[name], **{key: value for key, value in options.items() if key != "preset"}}
+
+
+def check_types(kind: type[Any], values: Mapping[str, Any], *, error: type[ConfigError] = ConfigError) -> None:
+    """Raise ``error`` for a value that does not fit the annotation of its field in the dataclass ``kind``.
+
+    A whole number is a number, ``True`` is none, infinity and NaN are none, and a list will do for a tuple.
+    """
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            raise error(f"{name} must be {_in_words(hints[name])}, got {value!r}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    inside = get_args(hint)
+    if isinstance(hint, UnionType):
+        return any(_fits(value, one) for one in inside)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple | list):
+            return False
+        wanted = inside[:1] * len(value) if inside[1:] == (...,) else inside
+        return len(value) == len(wanted) and all(map(_fits, value, wanted))
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, int | float) and math.isfinite(value) if hint is float else isinstance(value, hint)
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", NoneType: "None"}
+
+
+def _in_words(hint: Any) -> str:
+    inside = get_args(hint)
+    if isinstance(hint, UnionType):
+        return " or ".join(map(_in_words, inside))
+    if get_origin(hint) is tuple:
+        return f"a list, each entry {_in_words(inside[0])}" if inside[1:] == (...,) else f"a list of {len(inside)}"
+    return _WORDS.get(hint) or str(hint.__name__)
+
+
+def keywords(*functions: Callable[..., Any]) -> frozenset[str]:
+    """Names of all keyword-only arguments of ``functions``."""
+    found = (parameter for function in functions for parameter in inspect.signature(function).parameters.values())
+    return frozenset(parameter.name for parameter in found if parameter.kind is parameter.KEYWORD_ONLY)
+
+
+def known_options(what: str, options: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ``ConfigError`` for the first of ``options`` that is not ``known``, naming the closest one that is."""
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"{what}: no option {name!r}; known are {', '.join(sorted(known))}.{hint}")
 
 
 def same_keys(what: str, expected: Sequence[str], found: Sequence[str]) -> str | None:

@@ -1,13 +1,24 @@
 """Argument checks: what passes, and what the errors say."""
 
 import math
+import re
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowshotgan.checks import one_of, parse_duration, parse_seeds, positive, power_of_two, same_keys, with_preset
-from lowshotgan.errors import ConfigError
+from lowshotgan.checks import (
+    check_types,
+    one_of,
+    parse_duration,
+    parse_seeds,
+    positive,
+    power_of_two,
+    same_keys,
+    with_preset,
+)
+from lowshotgan.errors import ConfigError, RecipeError
 
 
 def test_one_of_names_the_closest_choice():
@@ -76,6 +87,10 @@ def test_seeds(seeds, n, expected):
         (None, 0, "at least 1"),
         (None, True, "at least 1"),
         (None, 1.5, "at least 1"),
+        (["a"], None, "got 'a'"),
+        ([1.5], None, "got 1.5"),
+        ([True], None, "got True"),
+        (1.5, None, "got 1.5"),
     ],
 )
 def test_unusable_seeds(seeds, n, message):
@@ -128,3 +143,41 @@ def test_presets_give_way_to_given_values():
     assert with_preset(dict, {"preset": "slow"}) == {"preset": "slow"}  # refused later, as any unknown setting
     with pytest.raises(ConfigError, match="slow"):
         with_preset(_WithPresets, {"preset": "slo"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    count: int = 1
+    rate: float | None = None
+    on: bool = True
+    names: tuple[str, ...] = ()
+    pair: tuple[float, float] = (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"count": 3, "on": False}, {"rate": 2}, {"rate": None}, {"names": ["a", "b"]}, {"pair": [1, 0.5]}, {"names": ()}],
+)
+def test_values_of_the_annotated_type_pass(values):
+    check_types(Settings, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"count": 2.5}, "count must be a whole number, got 2.5"),
+        ({"count": True}, "count must be a whole number, got True"),
+        ({"on": "no"}, "on must be true or false, got 'no'"),
+        ({"on": 1}, "on must be true or false, got 1"),
+        ({"rate": "abc"}, "rate must be a number or None, got 'abc'"),
+        ({"rate": float("nan")}, "rate must be a number or None, got nan"),
+        ({"names": "ab"}, "names must be a list, each entry a text, got 'ab'"),
+        ({"names": [1]}, "names must be a list, each entry a text"),
+        ({"pair": [1.0]}, "pair must be a list of 2"),
+    ],
+)
+def test_values_of_another_type_are_refused(values, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        check_types(Settings, values)
+    with pytest.raises(RecipeError):
+        check_types(Settings, values, error=RecipeError)

@@ -91,7 +91,7 @@ def api(monkeypatch):
 
     note("load", lambda: Model(fake.calls))
     note("finetune", finished)
-    note("train", lambda: types.SimpleNamespace(fit=types.SimpleNamespace(steps=5, stopped="budget", seconds=1.5)))
+    note("train", lambda: types.SimpleNamespace(steps=5, stopped="budget", seconds=1.5, report_path=None))
     note(
         "inspect_images",
         lambda: types.SimpleNamespace(summary=lambda: "10 images", to_dict=lambda: {"count": 10}),
@@ -369,6 +369,24 @@ def test_list_shows_weights_and_says_when_nothing_matches(api, capsys, monkeypat
     monkeypatch.setattr(api, "list_models", lambda *a, **o: [])
     assert run(["list", "nothing*"]) == 0
     assert "nothing matches" in capsys.readouterr().out
+
+
+def test_info_of_an_architecture(api, capsys, monkeypatch):
+    assert run(["info", "stylegan2_64"]) == 0
+    told = capsys.readouterr().out
+    assert "system: stylegan2\n" in told and "weights: stylegan2_64.a_v1" in told and "resolution: 64" in told
+    monkeypatch.setattr(api, "list_weights", lambda name: [])
+    assert run(["info", "stylegan2_128"]) == 0
+    assert "weights: none published" in capsys.readouterr().out
+
+
+def test_info_shows_numbers_in_a_row_and_fingerprints_to_programs(api, capsys, monkeypatch):
+    known = {"background": [255, 255, 0], "fingerprint": [1, 2, 3], "data": [{"name": "a"}]}
+    monkeypatch.setattr(api, "get_weights", lambda name: known)
+    assert run(["info", "a.b_v1"]) == 0
+    assert capsys.readouterr().out == "name: a.b_v1\nbackground: 255, 255, 0\ndata:\n  -\n    name: a\n"
+    assert run(["info", "a.b_v1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["fingerprint"] == [1, 2, 3]
 
 
 def test_info_of_a_folder(folder, capsys):

@@ -54,7 +54,7 @@ def test_generate_draws_a_category(world, tmp_path, capsys):
     [([], 2, "say where to"), (["--output", "o"], 2, "one --color or one --category"),
      (["--output", "o", "--color", "#fff", "--color", "#000"], 2, "one --color"),
      (["--sheet", "s.png", "--mask"], 2, "--mask needs"), (["--output", "o", "--color", "pinkish"], 1, "#3b7dd8"),
-     (["--output", "o", "--category", "green"], 1, "category must be")],
+     (["--output", "o", "--category", "green"], 1, "category must be"), (["--sheet", "s.foo"], 1, "ends in .png")],
 )  # fmt: skip
 def test_unusable_options_are_explained_and_write_nothing(
     world, tmp_path, monkeypatch, capsys, options, status, message

@@ -1,18 +1,25 @@
 """The commands of the README, for real: a tiny random model adapted to four drawn faces, then used."""
 
+import dataclasses
 import json
+import shlex
+import shutil
 
 import pytest
 from PIL import Image
 
 from lowshotgan.cli import run
+from lowshotgan.data.synthetic import faces
+from lowshotgan.finetune.heads import PatchHead
+from lowshotgan.finetune.recipes import RECIPES
+from lowshotgan.train.again import run_again
+from lowshotgan.train.run import RunFolder
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with ``base/`` (a model folder) and ``photos/`` (four images)."""
     from lowshotgan.api import create_model
-    from lowshotgan.data.synthetic import faces
 
     folder = tmp_path_factory.mktemp("cli")
     tiny = {"channel_base": 128, "channel_max": 8, "z_dim": 16, "w_dim": 16, "mapping_layers": 2}
@@ -34,6 +41,7 @@ def adapted(place):
 
 @pytest.fixture(autouse=True)
 def in_place(place, monkeypatch):
+    monkeypatch.setattr("lowshotgan.train.adaptation.PROBE_SAMPLES", 8)  # measuring the distance is not what is tested
     monkeypatch.chdir(place)
 
 
@@ -49,6 +57,74 @@ def test_the_run_folder(adapted, capsys):
     assert {"config.json", "report.html", "report.json", "model"} <= {path.name for path in adapted.iterdir()}
     assert run(["info", "run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["run"]["seed"] == 1
+
+
+def prepared(place, recipe="auto", **options):
+    """A fine-tuning in Python that is prepared but not begun, from a folder whose name needs quoting."""
+    from lowshotgan.api import load
+    from lowshotgan.train.adaptation import Adaptation, AdaptOptions
+    from lowshotgan.train.loop import LoopSettings
+    from lowshotgan.train.machine import Machine
+
+    folder = place / "my photos"
+    if not folder.exists():
+        shutil.copytree(place / "photos", folder)
+    options = {"images": str(folder), "model": "base", "seed": 3, "budget": 90.0, "accumulate": 1} | options
+    loop = {name: options.pop(name) for name in ("seed", "budget", "accumulate")}
+    model, images = options.pop("model"), options.pop("images")
+    base = load(model) if isinstance(model, str) else model
+    settings = LoopSettings(precision="fp32", **loop)
+    return Adaptation(base, images, AdaptOptions(recipe=recipe, **options), settings, Machine("cpu"))
+
+
+SPELT_OUT = {
+    "k": 3,
+    "fit": "pad",
+    "background": (14, 9, 44),
+    "steps": 40,
+    "batch_size": 3,
+    "flip": False,
+    "proximity": "far",
+    "overrides": {
+        "lr": 1e-5,
+        "augment": "ada(target=0.5)",
+        "head": PatchHead(divisor=8),
+        "regularizers.relation.weight": 500,
+        "latents": {"kind": "anchors", "std": 0.2},
+        "trainable": ["full", {"kind": "w_offset", "shared": True}],
+    },
+}
+
+
+@pytest.mark.parametrize("options", [{}, SPELT_OUT, {"recipe": RECIPES["wedit"], "flip": True}])
+def test_the_command_of_the_report_makes_the_same_run(place, capsys, options):
+    work = prepared(place, **options)
+    words = shlex.split(run_again(work, RunFolder(place / "my run"))["command"])
+    assert words[0] == "lowshotgan" and words[words.index("--output") + 1] == str(place / "my run")
+    assert run([*words[1:], "--dry-run", "--json", "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(work.config()))
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"images": faces(4, resolution=32, seed=0)}, "no folder, zip or file but a Tensor"),
+        ({"recipe": dataclasses.replace(RECIPES["tgan"], lr=0.5)}, "recipe is none of"),
+        ({"overrides": {"r1_gamma": None}}, "r1_gamma=None cannot be typed"),
+        ({"accumulate": 2}, "accumulate=2 has no option"),
+    ],
+)
+def test_what_only_python_can_run_again_has_no_command(place, options, part):
+    told = run_again(prepared(place, **options), RunFolder(place / "run"))
+    assert "command" not in told and part in told["no_command"]
+
+
+def test_the_report_shows_its_command(adapted):
+    known = json.loads((adapted / "report.json").read_text(encoding="utf-8"))["summary"]
+    expected = "lowshotgan finetune photos --output run --model base --recipe tgan --seed 1 --precision fp32"
+    assert known["command"] == f"{expected} --steps 2 --batch-size 2"
+    page = (adapted / "report.html").read_text(encoding="utf-8")
+    assert known["command"] in page and page.count("Run it again") == 1
 
 
 def test_generate_grid_and_blend(adapted, place):
@@ -80,6 +156,29 @@ def test_train_and_its_dry_run(place, capsys):
     assert run([*words, "-o", "source", "-n", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 1
     assert not (place / "source").exists()
+
+
+ARCH = "[model]\narch = 'stylegan2_32'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("model = 'stylegan2_32'", "model must be a section"),
+        (f"train = 3\n{ARCH}", "train must be a section"),
+        (f"{ARCH}[data]\nfitt = 'crop'", "no option 'fitt'"),
+        (f"{ARCH}[data]\nresolution = 64", "no option 'resolution'"),
+        (f"{ARCH}[train]\nflip = 'no'", "flip must be true or false"),
+        (f"{ARCH}[train]\nstepps = 3", "stepps"),
+        (f"{ARCH}z_dim = 1.5", "z_dim must be a whole number"),
+    ],
+)
+def test_mistakes_in_a_recipe_file_are_one_line(place, capsys, text, part):
+    (place / "bad.toml").write_text(text, encoding="utf-8")
+    assert run(["train", "--recipe", "bad.toml", "--data", "photos", "-o", "o"]) == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("error: ") and part in said
+    assert not (place / "o").exists()
 
 
 @pytest.mark.parametrize(

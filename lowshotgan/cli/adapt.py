@@ -120,23 +120,7 @@ def finetune(
         if partners is not None:
             options["pairs"] = (partners, images)
         result = api.finetune(model, None if partners else images, **options)
-    if dry_run:
-        show(result, as_json=as_json)
-        return
-    if hasattr(result, "fit"):  # a system that describes its own fine-tuning: a training without a report
-        _show_training(output, result, as_json=as_json)
-        return
-    about = {
-        "output": output,
-        "model": str(Path(output) / "model"),
-        "report": str(result.report_path),
-        "recipe": result.recipe.name,
-        "steps": result.steps,
-        "stopped": result.stopped,
-        "seconds": result.seconds,
-        "memorization": result.memorization.rate,
-    }
-    show(about, as_json=as_json, text=f"model: {about['model']}\nreport: {about['report']}")
+    _show_result(output, result, as_json=as_json)
 
 
 @click.command(
@@ -198,18 +182,18 @@ def train(
     options = given(**options) | overrides(changes) | running(output, dry_run, quiet, as_json)
     with quiet_stdout(as_json):
         result = api.train(system, data, **options)
-    if dry_run:
+    _show_result(output, result, as_json=as_json)
+
+
+def _show_result(output: str, result: Any, *, as_json: bool) -> None:
+    """Print a ``TrainResult``, with the report if there is one, or the settings of a dry run."""
+    if isinstance(result, dict):
         show(result, as_json=as_json)
         return
-    _show_training(output, result, as_json=as_json)
-
-
-def _show_training(output: str, result: Any, *, as_json: bool) -> None:
-    about = {
-        "output": output,
-        "model": str(Path(output) / "model"),
-        "steps": result.fit.steps,
-        "stopped": result.fit.stopped,
-        "seconds": result.fit.seconds,
-    }
-    show(about, as_json=as_json, text=f"model: {about['model']}")
+    about = {"output": output, "model": str(Path(output) / "model")}
+    text = f"model: {about['model']}"
+    if result.report_path is not None:
+        about |= {"report": str(result.report_path), "recipe": result.recipe.name}
+        about |= {"memorization": result.memorization.rate}
+        text += f"\nreport: {about['report']}"
+    show(about | {name: getattr(result, name) for name in ("steps", "stopped", "seconds")}, as_json=as_json, text=text)

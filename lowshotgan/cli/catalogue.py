@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from lowshotgan.cli.options import examples, given, json_option
-from lowshotgan.cli.output import plain, quiet_stdout, show, table, written
+from lowshotgan.cli.output import lines, plain, quiet_stdout, show, table, written
 from lowshotgan.errors import WeightsNotFoundError
 from lowshotgan.hub.files import CONFIG, read_config, read_json
+from lowshotgan.systems.registry import ARCHS, VERBS
 
 
 @click.command(
@@ -51,22 +52,28 @@ def list_(
 
 
 @click.command(
-    short_help="Show what is known of a model or run.",
-    epilog=examples("info stylegan2_64.avatars_v1", "info runs/mine --json"),
+    short_help="Show what is known of a model, architecture or run.",
+    epilog=examples("info stylegan2_64.avatars_v1", "info stylegan2_128", "info runs/mine --json"),
 )
 @click.argument("name")
 @json_option
 def info(name: str, as_json: bool) -> None:
-    """Show what is known of published weights, a model folder or a run: provenance, licences, scores."""
-    folder = Path(name.removeprefix("local-dir:"))
-    if folder.is_dir():
-        about = {"folder": str(folder), **_about_folder(folder)}
-    else:
-        from lowshotgan import api
+    """Show what is known of an architecture, published weights, a model folder or a run.
 
-        with quiet_stdout(as_json):
+    Of weights: provenance, licences and scores; --json adds the fingerprint of their first image.
+    """
+    from lowshotgan import api
+
+    folder = Path(name.removeprefix("local-dir:"))
+    with quiet_stdout(as_json):
+        if folder.is_dir():
+            about = {"folder": str(folder), **_about_folder(folder)}
+        elif name in ARCHS:
+            about = _about_arch(api, name)
+        else:
             about = {"name": name, **plain(api.get_weights(name))}
-    show(about, as_json=as_json)
+    text = {key: value for key, value in plain(about).items() if key != "fingerprint"}
+    show(about, as_json=as_json, text=lines(text))
 
 
 @click.command(
@@ -111,6 +118,18 @@ def _about(api: Any, name: str) -> dict[str, Any]:
         return {"name": name, "license": None, "size": None, "weights": weights, "summary": summary}
     entry = api.get_weights(name)
     return {"name": name, "license": entry.licenses.weights, "size": entry.size, "summary": entry.summary}
+
+
+def _about_arch(api: Any, name: str) -> dict[str, Any]:
+    system, arguments = ARCHS[name]
+    weights = list(api.list_weights(name))
+    return {
+        "name": name,
+        "system": system,
+        "verbs": sorted(VERBS[system]),
+        "arguments": dict(arguments),
+        "weights": weights or "none published; 'lowshotgan train' makes some",
+    }
 
 
 def _row(about: dict[str, Any]) -> tuple[str, str, str, str]:

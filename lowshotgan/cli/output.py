@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from lowshotgan.errors import ConfigError
+
 
 def show(value: Any, *, as_json: bool, text: str | None = None) -> None:
     """Print ``value`` as JSON, or else ``text`` (by default one ``key: value`` line for each entry)."""
@@ -44,13 +46,13 @@ def lines(value: Any, indent: str = "") -> str:
     """A nested dictionary or list as indented ``key: value`` lines."""
     if isinstance(value, Mapping):
         pairs = [(f"{key}:", entry) for key, entry in value.items()]
-    elif isinstance(value, list):
+    elif isinstance(value, list) and not _is_row(value):
         pairs = [("-", entry) for entry in value]
     else:
-        return f"{indent}{value}"
+        return f"{indent}{_word(value)}"
     out = []
     for head, entry in pairs:
-        nested = isinstance(entry, Mapping | list) and len(entry) > 0
+        nested = isinstance(entry, Mapping | list) and len(entry) > 0 and not _is_row(entry)
         out.append(f"{indent}{head}\n{lines(entry, indent + '  ')}" if nested else f"{indent}{head} {_word(entry)}")
     return "\n".join(out)
 
@@ -71,8 +73,28 @@ def quiet_stdout(active: bool) -> Iterator[None]:
         yield
 
 
+def save_picture(picture: Any, path: str | Path) -> None:
+    """Save a PIL image, making its folder.
+
+    Raises:
+        ConfigError: for an ending that no picture format has; it lists usual ones.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        picture.save(path)
+    except ValueError as error:
+        raise ConfigError(f"cannot write {path} ({error}); use a name that ends in .png, .webp or .jpg.") from error
+
+
 def written(path: str | Path) -> str:
     return f"wrote {path}"
+
+
+def _is_row(value: Any) -> bool:
+    """Whether ``value`` is a list that fits on one line: numbers, or a few short words."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(entry, int | float) or (isinstance(entry, str) and len(entry) <= 24) for entry in value)
 
 
 def _word(value: Any) -> str:
@@ -80,6 +102,8 @@ def _word(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if _is_row(value):
+        return ", ".join(map(_word, value))
     if isinstance(value, Mapping | list):
         return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -14,7 +14,7 @@ from lowshotgan.cli.options import (
     json_option,
     offline_option,
 )
-from lowshotgan.cli.output import quiet_stdout, show, written
+from lowshotgan.cli.output import quiet_stdout, save_picture, show, written
 from lowshotgan.errors import ConfigError
 
 truncation_option = click.option(
@@ -108,7 +108,7 @@ def generate(
             made.save(output)
         if grid is not None:
             picture = made.grid(**given(columns=columns))
-            _save(picture, grid)
+            save_picture(picture, grid)
     files = given(output=output, grid=grid)
     text = "\n".join(written(path) for path in files.values())
     show({"model": model, "seeds": seeds, **files}, as_json=as_json, text=text)
@@ -188,15 +188,6 @@ def _load(model: str, *, blend: float | None = None, device: str | None = None, 
 
     system = api.load(model, **given(device=device, local_files_only=offline or None))
     return system if blend is None else system.blend(blend)
-
-
-def _save(picture: Any, path: str) -> None:
-    """Save a PIL image, making its folder; an unknown ending is an error that lists usual ones."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        picture.save(path)
-    except ValueError as error:
-        raise ConfigError(f"cannot write {path} ({error}); use a name that ends in .png, .webp or .jpg.") from error
 
 
 def _save_projection(found: Any, folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from lowshotgan.cli.options import device_option, dry_run_option, examples, given, json_option, offline_option
-from lowshotgan.cli.output import quiet_stdout, show, written
+from lowshotgan.cli.output import quiet_stdout, save_picture, show, written
 
 
 @click.command(
@@ -66,8 +66,7 @@ def recolor(
             target = {"category": category} if category else {"color": colors[0]}
             _write(system.recolor(images, mask=mask, hard=hard, **target), Path(output))
         if sheet is not None:
-            Path(sheet).parent.mkdir(parents=True, exist_ok=True)
-            system.contact_sheet(images, *([list(colors)] if colors else []), hard=hard).save(sheet)
+            save_picture(system.contact_sheet(images, *([list(colors)] if colors else []), hard=hard), sheet)
     show(about, as_json=as_json, text="\n".join(written(path) for path in given(output=output, sheet=sheet).values()))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from lowshotgan.cli.options import device_option, dry_run_option, examples, given, json_option, offline_option
-from lowshotgan.cli.output import quiet_stdout, show, written
+from lowshotgan.cli.output import quiet_stdout, save_picture, show, written
 from lowshotgan.errors import ConfigError
 
 
@@ -83,8 +83,7 @@ def translate(
             if output is not None:
                 made.save(output)
             if grid is not None:
-                Path(grid).parent.mkdir(parents=True, exist_ok=True)
-                made.grid().save(grid)
+                save_picture(made.grid(), grid)
     show(asked, as_json=as_json, text="\n".join(written(path) for path in files.values()))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lowshotgan.checks import keywords
 from lowshotgan.data.base import Source, Subset
 from lowshotgan.data.inspect import ImageReport, make_report
 from lowshotgan.data.preprocess import Preprocess
@@ -62,6 +63,10 @@ def load_images(
     chosen = Subset(source, indices) if k is not None else source
     record = {"k": k, "seed": seed, "available": len(source), "indices": indices} if k is not None else None
     return ImageSet(chosen, preprocess, draw=record, memory_limit=memory_limit)
+
+
+IMAGE_OPTIONS = keywords(load_images, open_source) - {"resolution", "width", "memory_limit"}
+"""Options that say which images are read and how; the others are the model's."""
 
 
 def draw_subset(available: int, k: int | None, seed: int, *, where: str = "the input") -> list[int]:

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from lowshotgan.checks import check_types
 from lowshotgan.errors import RecipeError
 
 
@@ -63,6 +64,7 @@ def make(slot: str, table: Table[P], kind: str, values: Mapping[str, Any]) -> P:
         if name not in fields:
             takes = ", ".join(sorted(fields)) or "no settings"
             raise RecipeError(f"{slot} {kind} takes {takes}; got {name!r}.{closest(name, fields)}")
+    check_types(known, values, error=RecipeError)
     return known(**values)
 
 

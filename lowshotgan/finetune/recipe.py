@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lowshotgan.checks import check_types
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.augment import AUGMENTS, Augment, NoAugment
 from lowshotgan.finetune.heads import HEADS, Head, ImageHead, LinearProbe
@@ -93,6 +94,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for slot in _LISTS:
             object.__setattr__(self, slot, tuple(getattr(self, slot)))
+        plain = {name: value for name, value in vars(self).items() if name not in _TABLES}
+        check_types(Recipe, plain, error=RecipeError)
         _check_schedule(self)
         _check_parts(self)
 
@@ -126,13 +129,15 @@ class Recipe:
             **changes: a setting (``lr=0.01``), a whole part by text (``augment="ada(target=0.5)"``), as object or as
                 dict, or one field of a part by dotted name (``**{"head.side": 8}`` or ``head__side=8``). Where a slot
                 holds several parts, ``regularizers.weight`` changes every part that has it and
-                ``regularizers.relation.weight`` one.
+                ``regularizers.relation.weight`` one. With other ``steps`` the warm-up is at most a fifth of them, unless
+                ``warm_up`` is given as well.
 
         Raises:
             RecipeError: for unknown names or unfit values.
         """
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         dotted = {name.replace("__", "."): value for name, value in changes.items()}
+        start = self if "warm_up" in dotted else with_steps(self, dotted.pop("steps", None))
+        values: dict[str, Any] = {field.name: getattr(start, field.name) for field in dataclasses.fields(self)}
         for name, value in sorted(dotted.items(), key=lambda item: item[0].count(".")):
             _apply_change(values, name, value)
         return Recipe(**values)
@@ -200,8 +205,7 @@ def _check_schedule(recipe: Recipe) -> None:
     for name in ("steps", "batch", "r1_every", "path_every", "warm_up", "min_images"):
         value = getattr(recipe, name)
         low = 0 if name == "warm_up" else 1
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
-        need(whole, f"{name} must be a whole number of at least {low}, got {value!r}.")
+        need(value >= low, f"{name} must be a whole number of at least {low}, got {value!r}.")
     for name in ("lr", "d_lr"):
         need_number(name, getattr(recipe, name), 1e-9, 1)
     for name in ("r1_gamma", "path_weight"):

@@ -135,24 +135,6 @@ def resolve_model(
     return ModelFiles(config, model, found, reference.entry, reference.revision, reference.name)
 
 
-def resolve_repo(
-    repo_id: str,
-    revision: str | None = None,
-    *,
-    discriminator: bool = False,
-    local_files_only: bool = False,
-    token: str | bool | None = None,
-) -> ModelFiles:
-    """``resolve_model`` for the hub repository ``owner/name``."""
-    return resolve_model(
-        f"hf-hub:{repo_id}",
-        discriminator=discriminator,
-        local_files_only=local_files_only,
-        revision=revision,
-        token=token,
-    )
-
-
 def download(name: str, to: str | Path | None = None, *, local_files_only: bool = False) -> Path:
     """Put every file of a manifest entry into a folder, from the nearest place whose copy is intact.
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import nn
 
-from lowshotgan.checks import with_preset
+from lowshotgan.checks import check_types, with_preset
 from lowshotgan.data.batches import ImageBatches
-from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.dataset import IMAGE_OPTIONS, ImageSet, load_images
 from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
 from lowshotgan.hub.push import push_folder
 from lowshotgan.hub.remote import ModelFiles, resolve_model
@@ -71,6 +71,10 @@ class System(nn.Module):
         """Content redrawn in the manner of exemplars; only systems that list the verb ``translate`` answer it."""
         raise self.unsupported("translate")
 
+    def encode_exemplars(self, *args: Any, **options: Any) -> Any:
+        """The code of a class from its images; only systems that list the verb ``translate`` have one."""
+        raise self.unsupported("translate")
+
     def project(self, *args: Any, **options: Any) -> Any:
         """The latent that draws a given image; only systems that list the verb ``project`` answer it."""
         raise self.unsupported("project")
@@ -91,6 +95,11 @@ class System(nn.Module):
     def read_data(self, data: Any, **options: Any) -> TrainingData:
         """What ``stages`` takes, from what a user gives; a set of images unless the system says otherwise."""
         return load_images(data, resolution=self.config.resolution, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        """Names of the options ``read_data`` takes."""
+        return IMAGE_OPTIONS
 
     def stages(self, *args: Any, **options: Any) -> Stages:
         """Describe the training of the system from its data, on which ``read_data`` was called."""
@@ -120,6 +129,11 @@ class System(nn.Module):
         """The error for a verb this system does not answer."""
         able = ", ".join(sorted(name for name, verbs in VERBS.items() if verb in verbs)) or "none"
         return UnsupportedVerbError(f"{self.system} has no {verb}(). Systems that do: {able}.")
+
+    def refuse(self, verb: str, unknown: Mapping[str, Any]) -> None:
+        """Raise ``ConfigError`` if there are options that ``verb`` does not know."""
+        if unknown:
+            raise ConfigError(f"{self.arch}: {verb}() takes no {', '.join(sorted(unknown))}; leave it out.")
 
     @property
     def device(self) -> torch.device:
@@ -226,6 +240,7 @@ def make_config(cls: type[System], arguments: Mapping[str, Any], *, where: str |
             f"{where or cls.system}: unknown argument {', '.join(unknown)}; {cls.system} takes {', '.join(sorted(known))}."
         )
     try:
+        check_types(cls.Config, arguments)
         return cls.Config(**arguments)
     except (TypeError, ConfigError) as problem:
         raise error(f"{where or cls.system}: {problem}") from problem

@@ -55,11 +55,9 @@ class ClassFineTuning:
     flip: bool = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
-            raise ConfigError(f"steps must be a whole number, 0 or more, got {self.steps!r}.")
         for name in ("batch_size", "lr"):
             positive(name, getattr(self, name))
-        for name in ("pull", "hold"):
+        for name in ("steps", "pull", "hold"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
         one_of("trains", self.trains, TRAINS)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import positive
+from lowshotgan.checks import keywords, positive
 from lowshotgan.data.classes import ClassSet, load_classes
 from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.data.episodes import Episodes
@@ -70,6 +70,10 @@ class ClassTranslator(Translator):
         found = load_classes(data, resolution=side, **options)
         self._match_classes(list(found.classes))
         return found
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(self.read_data, load_classes) - {"resolution", "memory_limit"}
 
     def stages(
         self, data: ClassSet, training: Any = None, *, seed: int = 0, rank: int = 0, world_size: int = 1

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from lowshotgan.checks import one_of, parse_seeds
+from lowshotgan.checks import one_of, parse_seeds, whole, within
 from lowshotgan.data.images import image_grid, to_pil
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
@@ -71,6 +71,26 @@ class Generation:
         from lowshotgan.data.animation import write_animation
 
         return write_animation(to_pil(self.tensor), Path(path), fps=fps)
+
+
+def check_drawing(batch_size: int | None, output_type: str, *, truncation: float = 1.0, usual: int = 16) -> int:
+    """Check what ``generate`` methods share, before anything is drawn.
+
+    Args:
+        batch_size: a whole number of at least 1, or ``None``.
+        output_type: "pil", "pt" or "np".
+        truncation: from 0 to 2.
+        usual: images per forward pass for ``batch_size=None``.
+
+    Returns:
+        Images per forward pass.
+
+    Raises:
+        ConfigError: naming the option that is unusable.
+    """
+    one_of("output_type", output_type, ("pil", "pt", "np"))
+    within("truncation", truncation, 0, 2)
+    return usual if batch_size is None else whole("batch_size", batch_size)
 
 
 def requested_latents(

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import one_of
 from lowshotgan.data.batches import ImageBatches
-from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.dataset import IMAGE_OPTIONS, ImageSet, load_images
 from lowshotgan.data.pairs import PairSet, load_pairs
 from lowshotgan.data.streams import DrawnBatches
 from lowshotgan.draws import latents_from_seeds
@@ -18,7 +18,7 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.domains import Domains
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import Generation, OutputType, requested_latents
+from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
 from lowshotgan.systems.perception import Perception, load_perception
 from lowshotgan.types import Batches, ParamGroup, PathLike, Stages
 
@@ -99,14 +99,15 @@ class PairedSystem(System):
             ImageInputError: for images that cannot be read.
         """
         domain = one_of("domain", domain or self.default_domain, DOMAINS)
+        size = check_drawing(batch_size, output_type, truncation=truncation)
         used, given = self._latents(n, seeds, latents)
         self._check_domain(domain)
         self.settle()
         self.eval()
         codes = self.encode(given.to(self.device, torch.float32) * truncation, domain, **inputs)
-        parts = codes.split(int(positive("batch_size", batch_size or 16)))
         shown = ("source", "target") if domain == "both" else (domain,)
-        images = torch.cat([torch.cat([self.draw(part, one) for one in shown], dim=3).float().cpu() for part in parts])
+        drawn = [torch.cat([self.draw(part, one) for one in shown], dim=3) for part in codes.split(size)]
+        images = torch.cat([part.float().cpu() for part in drawn])
         seeds_of = used if used is not None and len(used) == len(images) else None
         return Generation(images, seeds_of, codes.cpu(), output_type)
 
@@ -140,6 +141,10 @@ class PairedSystem(System):
             return SourceData(images)
         shared = {key: value for key, value in options.items() if key in ("fit", "background", "enlarge")}
         return SourceData(images, load_pairs(pairs, resolution=resolution, **shared))
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return IMAGE_OPTIONS | {"pairs"}
 
     def read_shots(self, shots: Any, **options: Any) -> PairSet:
         """K pairs; see ``data.pairs.load_pairs`` for what they may be."""

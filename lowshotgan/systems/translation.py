@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lowshotgan.checks import positive
+from lowshotgan.checks import within
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, image_grid, to_pil, to_uint8
 from lowshotgan.data.listing import IMAGE_ENDINGS
@@ -24,7 +24,7 @@ from lowshotgan.metrics.scores import MetricReport
 from lowshotgan.metrics.translation import RealImages
 from lowshotgan.systems.base import System
 from lowshotgan.systems.class_code import ClassCode
-from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.generation import Generation, OutputType, check_drawing
 from lowshotgan.systems.translation_evaluation import Target, evaluate_translator
 
 BATCH_SIZE = 16
@@ -119,7 +119,8 @@ class Translator(System):
         settings = self._read_options(options)
         if content is None:
             raise ConfigError(f"{self.arch} needs content to translate: generate(content=..., exemplars=...).")
-        count = int(positive("batch_size", BATCH_SIZE if batch_size is None else batch_size))
+        count = check_drawing(batch_size, output_type, usual=BATCH_SIZE)
+        within("strength", strength, 0, 2)
         images = self._read(content, fit)
         targets = self._targets(exemplars, len(images), fit, settings)
         self.generator.eval()

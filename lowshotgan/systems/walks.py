@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import parse_seeds, positive
+from lowshotgan.checks import parse_seeds, whole
 from lowshotgan.errors import ConfigError
 
 Blend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -36,7 +36,7 @@ def walk(stops: Tensor, *, frames: int, loop: bool, blend: Blend = torch.lerp) -
     Raises:
         ConfigError: if ``frames`` is not positive.
     """
-    count = int(positive("frames", frames))
+    count = whole("frames", frames)
     path = torch.cat([stops, stops[:1]]) if loop else stops
     places = torch.arange(count, device=stops.device) * ((len(path) - 1) / max(count if loop else count - 1, 1))
     left = places.floor().long().clamp(max=len(path) - 2)

@@ -28,6 +28,7 @@ from lowshotgan.train.machine import Machine
 from lowshotgan.train.outcome import Outcome, report_content
 from lowshotgan.train.report import write_report
 from lowshotgan.train.run import RunFolder
+from lowshotgan.train.source import TrainResult
 from lowshotgan.types import PathLike
 
 SELECTOR_SAMPLES = 128
@@ -40,9 +41,9 @@ COPY_SAMPLES = 500
 """Samples of the final model that are compared with the K images."""
 
 
-@dataclass(frozen=True)
-class FinetuneResult:
-    """A fine-tuned model and how it came about.
+@dataclass(frozen=True, kw_only=True)
+class FinetuneResult(TrainResult):
+    """A model fine-tuned by a recipe and how it came about: a ``TrainResult`` with what was judged.
 
     Attributes:
         model: the adapted model at the chosen snapshot; ``model.blend(t)`` moves it towards its base.
@@ -51,11 +52,7 @@ class FinetuneResult:
         history: scores by step.
         snapshots: the kept ones, best first; ``at(step)`` gives their models.
         memorization: what the final model copies of the K images.
-        output_dir: the run folder.
-        report_path: its ``report.html``.
-        seconds: training time over all resumptions.
-        steps: steps done.
-        stopped: "finished" or "budget".
+        report_path: ``report.html`` in the run folder ``output_dir``.
         estimate: time and memory predicted before the first step.
         last: the model at the end of the run, whatever was chosen.
     """
@@ -66,11 +63,7 @@ class FinetuneResult:
     history: Sequence[Mapping[str, float]]
     snapshots: Sequence[Snapshot]
     memorization: Memorization
-    output_dir: Path
     report_path: Path
-    seconds: float
-    steps: int
-    stopped: str
     estimate: Estimate
     last: StyleGAN2 = field(repr=False)
 
@@ -198,9 +191,7 @@ def _finish(
         memorization=copies,
         output_dir=run.path,
         report_path=report_path,
-        seconds=done.seconds,
-        steps=done.steps,
-        stopped=done.stopped,
+        fit=done,
         estimate=estimate,
         last=last,
     )

@@ -20,7 +20,6 @@ from lowshotgan.metrics.extractors import Extractor, load_extractor
 from lowshotgan.systems.stylegan2.system import StyleGAN2
 from lowshotgan.train.loop import LoopSettings
 from lowshotgan.train.machine import Machine
-from lowshotgan.train.run import RunFolder
 from lowshotgan.types import Stage
 
 PROBE_SAMPLES = 300
@@ -44,6 +43,8 @@ class AdaptOptions:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.recipe, str | Recipe):
+            raise RecipeError(f"recipe must be a name of list_recipes() or a Recipe, got {self.recipe!r}.")
         if self.proximity is not None:
             one_of("proximity", self.proximity, ("near", "far"))
 
@@ -72,6 +73,7 @@ class Adaptation:
                 "with discriminator.safetensors, or train one."
             )
         self.base, self.settings, self.machine, self.options = model, settings, machine, options
+        self.given = images
         self.images: ImageSet = load_images(
             images,
             resolution=model.config.resolution,
@@ -149,12 +151,6 @@ class Adaptation:
         side = "far from the base, so more of it may change" if far else "near enough to keep the base's relations"
         return f"{self.k} images, {side}. {parts}"
 
-    def command(self, run: RunFolder) -> str:
-        """The command line that runs this again; settings of the recipe that were overridden are in ``config.json``."""
-        words = ["lowshotgan finetune", str(self.images.source.description), "--output", str(run.path)]
-        words += ["--model", str(self.base.source_name)] if self.base.source_name else []
-        return " ".join([*words, "--recipe", self.recipe.name, "--seed", str(self.settings.seed)])
-
     def _measure_proximity(self) -> float | None:
         if not self.extractor.has_maps:
             return None
@@ -165,8 +161,7 @@ class Adaptation:
         options = self.options
         recipe = options.recipe
         if isinstance(recipe, str):
-            recipe = get_recipe(recipe, k=self.k, far=self.distance == "far", steps=options.steps)
-        changes = dict(options.overrides)
-        changes |= {"batch": options.batch_size} if options.batch_size is not None else {}
-        changes |= {"flip": options.flip} if options.flip is not None else {}
+            recipe = get_recipe(recipe, k=self.k, far=self.distance == "far")
+        given = {"steps": options.steps, "batch": options.batch_size, "flip": options.flip}
+        changes = {**options.overrides, **{name: value for name, value in given.items() if value is not None}}
         return fit_to(recipe.override(**changes), k=self.k, world_size=self.machine.world_size)

@@ -13,6 +13,7 @@ from lowshotgan.finetune.selector import Selector, Snapshot, draw_samples
 from lowshotgan.metrics.memorization import Memorization
 from lowshotgan.systems.stylegan2.system import StyleGAN2
 from lowshotgan.train.adaptation import REPORT_SEEDS, Adaptation
+from lowshotgan.train.again import run_again
 from lowshotgan.train.estimate import Estimate, peak_memory
 from lowshotgan.train.loop import FitResult
 from lowshotgan.train.report import CopyPair, CurvePoint, FinetuneReport
@@ -96,7 +97,7 @@ def _summary(work: Adaptation, outcome: Outcome) -> dict[str, Any]:
         "settings": work.recipe.to_dict(),
         "k": work.k,
         "images": work.images.source.description,
-        "command": work.command(outcome.run),
+        **run_again(work, outcome.run),
         "input_summary": work.images.report.summary(),
         "proximity": work.proximity,
         "distance": work.distance,

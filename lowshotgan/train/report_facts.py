@@ -68,7 +68,8 @@ class FinetuneReport:
     * ``limits``: ``{"min_diversity", "max_memorization"}`` that a snapshot had to keep;
     * ``memorization`` (rate of the final model), ``memorization_samples`` (how many were looked at);
     * ``warnings`` (list of text), ``protocol`` (id of the measurement), ``versions`` (name -> version);
-    * ``device``, ``precision``, ``seed``, ``command``, ``output_dir`` (what to load; by default the report's folder).
+    * ``device``, ``precision``, ``seed``, ``output_dir`` (what to load; by default the report's folder);
+    * ``command`` that runs it again, or else ``no_command``: why there is none.
 
     Attributes:
         inputs: ``(K, 3, R, R)`` uint8, K >= 1: the training images as the model saw them.

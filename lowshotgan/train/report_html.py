@@ -40,7 +40,8 @@ MANY = 24
 
 _ELSEWHERE = {
     *("base", "images", "input_summary", "recipe", "recipe_explained", "settings", "proximity", "distance"),
-    *("memorization", "warnings", "versions", "command", "output_dir", "limits", "chosen_step", "stopped"),
+    *("memorization", "warnings", "versions", "command", "no_command", "output_dir", "limits", "chosen_step"),
+    "stopped",
 }
 """Keys of the summary that have a place of their own on the page."""
 
@@ -236,6 +237,8 @@ def _settings(report: FinetuneReport) -> Iterator[str]:
     yield "</div></div>"
     if known.get("command"):
         yield f"<h3>Run it again</h3><pre>{escape(known['command'])}</pre>"
+    elif known.get("no_command"):
+        yield f"<h3>Run it again</h3><p>{escape(known['no_command'])}</p>"
 
 
 _FORMATS: dict[str, tuple[str, Callable[[float], str]]] = {

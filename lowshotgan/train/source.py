@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lowshotgan.checks import parse_duration, with_preset
+from lowshotgan.checks import check_types, known_options, with_preset
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.base import System
 from lowshotgan.systems.registry import ARCHS, system_class
@@ -45,7 +45,7 @@ class SourceRecipe:
         return build_system(self.arch, {key: value for key, value in self.model.items() if key != "arch"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainResult:
     """A finished or stopped training.
 
@@ -53,11 +53,28 @@ class TrainResult:
         model: the system with the averaged generator.
         output_dir: the run folder; the model is in its ``model/``.
         fit: how the loop ended.
+        report_path: the ``report.html``, if one was written.
     """
 
     model: System
     output_dir: Path
     fit: FitResult
+    report_path: Path | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return self.fit.steps
+
+    @property
+    def seconds(self) -> float:
+        """Training time over all resumptions."""
+        return self.fit.seconds
+
+    @property
+    def stopped(self) -> str:
+        """ "finished" or "budget"."""
+        return self.fit.stopped
 
 
 def read_recipe(path: PathLike) -> SourceRecipe:
@@ -78,6 +95,9 @@ def read_recipe(path: PathLike) -> SourceRecipe:
     unknown = sorted(set(content) - set(SECTIONS))
     if unknown:
         raise ConfigError(f"Recipe {path}: unknown section {', '.join(unknown)}; it may have {', '.join(SECTIONS)}.")
+    plain = sorted(name for name, value in content.items() if not isinstance(value, dict))
+    if plain:
+        raise ConfigError(f"Recipe {path}: {plain[0]} must be a section, [{plain[0]}] with its settings below it.")
     if content.get("model", {}).get("arch") not in ARCHS:
         raise ConfigError(f"Recipe {path}: [model] needs an arch, one of {', '.join(ARCHS)}.")
     return SourceRecipe(**content)
@@ -101,6 +121,7 @@ def train_source(
 ) -> TrainResult | dict[str, Any]:
     """Train ``system`` on ``data``, read with the options ``reading``; see ``api.train``."""
     schedule = _make_settings(system, system.Training, "train", training or {})
+    known_options(f"data of {system.system}", reading or {}, system.data_options)
     found = system.read_data(data, **(reading or {}))
     return _run(system, system.stages, found, schedule, output_dir, settings or LoopSettings(), "training", **options)
 
@@ -165,7 +186,7 @@ def _run(
     if machine.is_main:
         system.save_pretrained(run.model)
     machine.wait()
-    return TrainResult(system, run.path, result)
+    return TrainResult(model=system, output_dir=run.path, fit=result)
 
 
 def _make_settings(system: System, kind: type[Any] | None, verb: str, options: Mapping[str, Any]) -> Any:
@@ -178,6 +199,7 @@ def _make_settings(system: System, kind: type[Any] | None, verb: str, options: M
         raise ConfigError(
             f"{system.system}: unknown {verb} setting {', '.join(unknown)}; known are {', '.join(known)}."
         )
+    check_types(kind, options)
     return kind(**options)
 
 
@@ -194,8 +216,3 @@ def resolved_config(system: System, data: TrainingData, training: Any, settings:
         "accumulate": settings.accumulate,
         "budget": settings.budget,
     }
-
-
-def budget_seconds(budget: str | float | None) -> float | None:
-    """Seconds of a budget such as ``"9m"``."""
-    return parse_duration(budget)

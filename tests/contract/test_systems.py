@@ -1,5 +1,8 @@
 """What every system in the table must keep, whatever it generates."""
 
+import inspect
+from typing import get_type_hints
+
 import pytest
 import torch
 
@@ -129,6 +132,8 @@ def test_loading_is_strict(model, tmp_path):
 
 
 def test_verbs_that_are_not_answered_name_the_systems_that_do(model):
+    with pytest.raises(UnsupportedVerbError, match="has no translate.*coco_funit"):
+        model.encode_exemplars(None)
     for verb in ("interpolate", "project", "translate"):
         if verb not in VERBS[model.system]:
             with pytest.raises(UnsupportedVerbError, match=verb):
@@ -140,6 +145,29 @@ def test_unknown_options_and_seeds_are_refused(model):
         draw(model, 2, colour="red")
     with pytest.raises(ConfigError, match="seeds"):
         model.generate(seeds="five")
+
+
+@pytest.mark.parametrize("options", [{"output_type": "jpg"}, {"batch_size": 0}, {"batch_size": 2.5}])
+def test_unusable_ways_of_drawing_are_refused_on_entry(model, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        draw(model, 1, **options)
+
+
+def test_interpolate_refuses_what_it_does_not_know(model):
+    if "interpolate" not in VERBS[model.system]:
+        pytest.skip(f"{model.system} has no interpolate")
+    with pytest.raises(ConfigError, match=r"interpolate\(\) takes no colour"):
+        model.interpolate([0, 1], frames=2, colour="red")
+
+
+def test_truncation_is_a_number_from_0_to_2(model):
+    if "truncation" not in inspect.signature(model.generate).parameters:
+        pytest.skip(f"{model.system} has no truncation")
+    for value in ("a", -5, 2.5, True, float("nan")):
+        with pytest.raises(ConfigError, match="truncation must be a number from 0 to 2"):
+            draw(model, 1, truncation=value)
+    with pytest.raises(ConfigError, match=r"seeds must be whole numbers, got 1\.5"):
+        draw(model, None, seeds=[1.5], truncation=0)
 
 
 def test_training_changes_the_model_and_leaves_a_loadable_one(model, tmp_path):
@@ -168,6 +196,21 @@ def test_a_refused_resume_leaves_the_run_as_it_was(tmp_path):
     with pytest.raises(CheckpointError, match=r"train\.lr \("):
         train(create_model(arch, **config), lr=0.5, **options)
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+
+def test_settings_of_another_type_are_refused_before_anything_is_read(model, tmp_path):
+    wrong = {int: 2.5, float: "abc", bool: "no", str: 3}
+    found = {name: wrong[hint] for name, hint in get_type_hints(model.Training).items() if hint in wrong}
+    assert found
+    for name, value in found.items():
+        with pytest.raises(ConfigError, match=rf"{name} must be .* got {value!r}"):
+            train_source(model, None, output_dir=tmp_path / "run", training={name: value}, progress=False)
+
+
+@pytest.mark.parametrize("name", ["fitt", "resolution", "images"])
+def test_unknown_data_options_are_refused_before_anything_is_read(model, tmp_path, name):
+    with pytest.raises(ConfigError, match=f"data of {model.system}: no option '{name}'"):
+        train_source(model, None, output_dir=tmp_path / "run", reading={name: "crop"}, progress=False)
 
 
 def test_unknown_training_settings_are_refused_before_anything_is_written(model, tmp_path):

@@ -105,6 +105,9 @@ def test_other_verbs_and_unknown_options_are_refused(model):
         model.generate(exemplars=noise(1))
     with pytest.raises(ImageInputError, match="multiples"):
         model.translate(noise(1, side=17), noise(1))
+    for options in ({"batch_size": 0}, {"output_type": "jpg"}, {"strength": "a"}, {"strength": -1}):
+        with pytest.raises(ConfigError, match=next(iter(options))):
+            model.translate(noise(1), noise(1), **options)
 
 
 @pytest.mark.parametrize("system", TRANSLATORS)
@@ -145,6 +148,8 @@ def test_the_command_draws_grids_folders_and_codes(model, folders, tmp_path, cap
     assert run(["translate", saved, "--exemplars", two, "--save-code", code]) == 0
     assert run(["translate", saved, "--content", one, "--exemplars", code, "--grid", str(tmp_path / "b.png")]) == 0
     assert (tmp_path / "b.png").is_file()
+    assert run(["translate", saved, "--content", one, "--exemplars", code, "--grid", str(tmp_path / "c.foo")]) == 1
+    assert "ends in .png" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("system", [name for name in TRANSLATORS if "finetune" in VERBS[name]])

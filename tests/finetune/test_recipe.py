@@ -70,6 +70,8 @@ def test_override_settings_and_parts() -> None:
     assert recipe.override(head="image+patch").head == PatchHead()
     assert recipe.override(head={"kind": "freeze_d", "side": 8}, augment=NoAugment()).head == FreezeD(8)
     assert recipe.override(head="freeze_d", head__side=8).head == FreezeD(8)
+    assert RECIPES["rick"].override(steps=100).warm_up == 20
+    assert RECIPES["rick"].override(steps=100, warm_up=60).warm_up == 60
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,10 @@ def test_override_settings_and_parts() -> None:
         ({"lr": -1}, "lr must be"),
         ({"steps": 0}, "steps must be"),
         ({"batch": True}, "batch must be"),
+        ({"flip": "no"}, "flip must be true or false, got 'no'"),
+        ({"max_images": 2.5}, "max_images must be a whole number or None"),
+        ({"regularizers.fresh": "no"}, "fresh must be true or false"),
+        ({"augment": "ada(target='high')"}, "target must be a number"),
         ({"batch": 1}, "batch=1 is too small"),
         ({"lr.x": 1}, "plain setting"),
         ({"head.sides": 8}, "no part of head"),

@@ -9,9 +9,11 @@ from lowshotgan.api import create_model, train
 from lowshotgan.data.images import to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
+from lowshotgan.systems.base import make_config
 from lowshotgan.systems.class_training import ClassNets
-from lowshotgan.systems.coco_funit.config import CocoFUNITConfig, CocoFUNITTraining
+from lowshotgan.systems.coco_funit.config import CocoFUNITTraining
 from lowshotgan.systems.coco_funit.stages import CocoFUNITLosses
+from lowshotgan.systems.coco_funit.system import CocoFUNIT
 from lowshotgan.train.loop import only_trainable
 from lowshotgan.types import Batch
 
@@ -104,7 +106,7 @@ def test_training_reconstructs_better(tmp_path):
 @pytest.mark.parametrize("options", [{"bias_dim": -1}, {"content_aware": 1}, {"resolution": 40}, {"width": 0}])
 def test_unusable_configurations_are_refused(options):
     with pytest.raises(ConfigError):
-        CocoFUNITConfig(**options)
+        make_config(CocoFUNIT, options)
 
 
 @pytest.mark.parametrize("options", [{"steps": 0}, {"ema_decay": 0.0}, {"halve_every": 0}, {"sampling": "all"}])

@@ -11,8 +11,10 @@ from lowshotgan.data.images import to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, ImageInputError, WeightsNotFoundError
 from lowshotgan.nets.egscit import Discriminators, MaskNet
-from lowshotgan.systems.egscit.config import EGSCITConfig, EGSCITTraining
+from lowshotgan.systems.base import make_config
+from lowshotgan.systems.egscit.config import EGSCITTraining
 from lowshotgan.systems.egscit.stages import MaskLosses, TranslationLosses, falling
+from lowshotgan.systems.egscit.system import EGSCIT
 from lowshotgan.systems.perceptual import FeatureMaps, load_maps
 from lowshotgan.train.loop import LoopSettings, fit, only_trainable
 from lowshotgan.train.machine import Machine
@@ -250,7 +252,7 @@ def test_unusable_options_are_refused(model, options):
 @pytest.mark.parametrize("options", [{"resolution": 30, "levels": 3}, {"resolution": 8}, {"adain": "x"}, {"mask": 1}])
 def test_unusable_configurations_are_refused(options):
     with pytest.raises(ConfigError):
-        EGSCITConfig(**options)
+        make_config(EGSCIT, options)
 
 
 @pytest.mark.parametrize("options", [{"steps": 0}, {"zoom": 0.0}, {"style_weight": -1.0}, {"perceptual": "lpips"}])

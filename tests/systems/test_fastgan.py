@@ -10,6 +10,7 @@ from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.reconstruction import absolute_difference
 from lowshotgan.nets.fastgan import shrink
+from lowshotgan.systems.base import make_config
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
 from lowshotgan.systems.fastgan.stages import FastGANLosses
 from lowshotgan.systems.fastgan.system import FastGAN
@@ -236,4 +237,4 @@ def test_unusable_training_settings_are_refused(options):
 @pytest.mark.parametrize("options", [{"resolution": 32}, {"generator_width": 0}, {"z_dim": 1.5}, {"tanh": "never"}])
 def test_unusable_configurations_are_refused(options):
     with pytest.raises(ConfigError):
-        FastGANConfig(**options)
+        make_config(FastGAN, options)

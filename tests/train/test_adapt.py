@@ -12,6 +12,7 @@ from lowshotgan.api import create_model, finetune, load
 from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.data.synthetic import faces
 from lowshotgan.errors import CheckpointError, ConfigError, DeltaError, ImageInputError, RecipeError
+from lowshotgan.finetune.recipes import RECIPES
 from lowshotgan.train.adapt import FinetuneResult
 
 TINY = {"channel_base": 256, "channel_max": 16, "z_dim": 16, "w_dim": 16, "mapping_layers": 2}
@@ -130,6 +131,12 @@ def test_a_dry_run_resolves_everything_and_writes_nothing(base, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_steps_count_however_the_recipe_is_given(base, tmp_path):
+    for options in ({"recipe": RECIPES["rick"], "steps": 100}, {"recipe": "rick", "steps": 100}):
+        recipe = run(base, tmp_path / "run", dry_run=True, **options)["recipe"]
+        assert recipe["steps"] == 100 and recipe["warm_up"] == 20
+
+
 def test_the_draw_of_k_images_is_recorded(base, tmp_path):
     first = run(base, tmp_path / "a", images=pictures(9), k=3, dry_run=True)
     again = run(base, tmp_path / "b", images=pictures(9), k=3, dry_run=True)
@@ -141,7 +148,7 @@ def test_the_draw_of_k_images_is_recorded(base, tmp_path):
     ("options", "error", "message"),
     [
         ({"recipe": "nosuch"}, ConfigError, "recipe must be one of"),
-        ({"recipe": "fastgan"}, RecipeError, "at least 50 images"),
+        ({"recipe": 3}, RecipeError, "recipe must be a name"),
         ({"images": []}, ImageInputError, "no images|empty"),
         ({"k": 0}, ImageInputError, "k "),
         ({"k": 99}, ImageInputError, "99"),

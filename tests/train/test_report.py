@@ -173,6 +173,7 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(tmp_path):
         "protocol",
         "device",
         "command",
+        "no_command",
     )
     told = dict.fromkeys((*one, "output_dir", HOSTILE), HOSTILE)
     told |= {"warnings": [HOSTILE], "versions": {HOSTILE: HOSTILE}, "settings": {"head": {"kind": HOSTILE}}}

@@ -33,17 +33,13 @@ class EGSCITConfig:
 
     def __post_init__(self) -> None:
         for name in ("resolution", "width", "levels", "discriminator_width"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}.")
+            positive(name, getattr(self, name))
         one_of("adain", self.adain, ADAIN)
-        if not isinstance(self.mask, bool):
-            raise ConfigError(f"mask must be true or false, got {self.mask!r}.")
         multiple = 2 ** (self.levels - 1)
         least = max(20, 4 * multiple)  # the discriminators normalise what is left of 20 pixels after four halvings
         for name in ("resolution", "image_width"):
             side = getattr(self, name)
-            if side is not None and (not isinstance(side, int) or side % multiple or side < least):
+            if side is not None and (side % multiple or side < least):
                 raise ConfigError(f"{name} must be a multiple of {multiple} and at least {least}, got {side!r}.")
 
 

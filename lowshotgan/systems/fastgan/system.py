@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import one_of
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import batch_statistics, recompute_batch_norm
@@ -20,7 +20,7 @@ from lowshotgan.nets.fastgan import Discriminator, Generator, Noise, Tanh
 from lowshotgan.systems.base import System
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
 from lowshotgan.systems.fastgan.stages import source_stage
-from lowshotgan.systems.generation import Generation, OutputType, requested_latents
+from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
 from lowshotgan.systems.perceptual import load_perceptual
 from lowshotgan.systems.walks import parse_stops, slerp, walk
 from lowshotgan.types import PathLike, Stage
@@ -82,14 +82,14 @@ class FastGAN(System):
         """
         if unknown:
             raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+        size = check_drawing(batch_size, output_type, truncation=truncation)
         used, given = requested_latents(self.generator.z_dim, n, seeds=seeds, latents=latents)
         one_of("noise", noise, ("const", "none", "random"))
         one_of("bn_mode", bn_mode, ("recomputed", "batch"))
-        parts = given.split(int(positive("batch_size", batch_size or 16)))
         self.settle()
         self.generator.eval()
         with batch_statistics(self.generator) if bn_mode == "batch" else nullcontext():
-            images = [self._draw(part * truncation, cast(Noise, noise)) for part in parts]
+            images = [self._draw(part * truncation, cast(Noise, noise)) for part in given.split(size)]
         return Generation(torch.cat(images), used, given.cpu(), output_type)
 
     def interpolate(
@@ -101,6 +101,7 @@ class FastGAN(System):
         loop: bool = True,
         batch_size: int | None = None,
         output_type: OutputType = "pil",
+        **unknown: Any,
     ) -> Generation:
         """Walk through the latents of ``seeds`` along great circles, in equal steps.
 
@@ -113,8 +114,9 @@ class FastGAN(System):
             output_type: as in ``generate``.
 
         Raises:
-            ConfigError: for fewer than two seeds.
+            ConfigError: for fewer than two seeds, or unusable options.
         """
+        self.refuse("interpolate", unknown)
         latents = latents_from_seeds(parse_stops(seeds), self.generator.z_dim)
         path = walk(latents, frames=frames, loop=loop, blend=slerp)
         return self.generate(latents=path, truncation=truncation, batch_size=batch_size, output_type=output_type)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import one_of, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.class_training import ClassTraining
 
@@ -47,8 +47,8 @@ class FUNITConfig:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "dialect" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}.")
+            if name != "dialect":
+                positive(name, value)
         one_of("dialect", self.dialect, ("official", "clean"))
         if self.discriminator_blocks % 2:
             raise ConfigError(f"discriminator_blocks must be even, got {self.discriminator_blocks}.")

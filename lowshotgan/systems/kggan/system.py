@@ -12,16 +12,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, parse_seeds, positive
+from lowshotgan.checks import keywords, one_of, parse_seeds
 from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
 from lowshotgan.data.knowledge import Attributes, Knowledge, attribute_vector
 from lowshotgan.data.knowledge_report import KnowledgeReport, knowledge_report
+from lowshotgan.data.sources import open_source
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.systems.base import System, make_config
-from lowshotgan.systems.generation import Generation, OutputType, requested_latents
+from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
 from lowshotgan.systems.kggan.config import KGGANConfig, KGGANTraining
 from lowshotgan.systems.kggan.guided import KnowledgeGenerator, make_discriminator, rows_of
 from lowshotgan.systems.kggan.paths import AnyCategory, blend_latents
@@ -132,12 +133,13 @@ class KGGAN(System):
             raise ConfigError(
                 f"{self.arch} generates from seeds and a category; it takes no {', '.join(sorted(unknown))}."
             )
+        size = check_drawing(batch_size, output_type)
         several = isinstance(category, list | tuple) or (isinstance(category, Tensor) and category.ndim == 2)
         if several and n is None and seeds is None and latents is None:
             n = len(category)  # type: ignore[arg-type]
         used, codes = requested_latents(self.config.z_dim, n, seeds=seeds, latents=latents)
         told = self.indication(category, used, len(codes))
-        return Generation(self._draw(codes, told, batch_size), used, codes.cpu(), output_type)
+        return Generation(self._draw(codes, told, size), used, codes.cpu(), output_type)
 
     def interpolate(
         self,
@@ -148,6 +150,7 @@ class KGGAN(System):
         loop: bool = True,
         batch_size: int | None = None,
         output_type: OutputType = "pil",
+        **unknown: Any,
     ) -> Generation:
         """Walk between seeds, between categories, or both at once.
 
@@ -160,8 +163,10 @@ class KGGAN(System):
             output_type: as in ``generate``.
 
         Raises:
-            ConfigError: for fewer than two stops.
+            ConfigError: for fewer than two stops, or unusable options.
         """
+        self.refuse("interpolate", unknown)
+        size = check_drawing(batch_size, output_type)
         numbers = parse_seeds(seeds)
         chosen = list(categories) if categories else [self.categories[0]]
         stops = max(len(numbers), len(chosen))
@@ -172,7 +177,7 @@ class KGGAN(System):
         codes = walk(codes, frames=frames, loop=loop, blend=blend_latents)
         told = walk(told.cpu(), frames=frames, loop=loop)
         with torch.no_grad():
-            return Generation(self._draw(codes, told.to(self.device), batch_size), None, codes, output_type)
+            return Generation(self._draw(codes, told.to(self.device), size), None, codes, output_type)
 
     def add_categories(self, knowledge: Knowledge | Mapping[str, Any]) -> None:
         """Make new unseen categories known to a trained model, which then draws them at once.
@@ -215,6 +220,10 @@ class KGGAN(System):
     def read_data(self, data: Any, **options: Any) -> CategorySet:
         """Images of the seen categories; see ``load_categories``. Images of others are not opened."""
         return load_categories(data, self.config.seen, resolution=self.config.resolution, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(load_categories, open_source) - {"resolution"}
 
     def stages(
         self,
@@ -324,11 +333,10 @@ class KGGAN(System):
             warn(f"{name} lies far from every category with images; what is drawn there is a guess.")
         return encoded
 
-    def _draw(self, latents: Tensor, told: Tensor, batch_size: int | None) -> Tensor:
+    def _draw(self, latents: Tensor, told: Tensor, size: int) -> Tensor:
         if latents.ndim != 2 or latents.shape[1] != self.config.z_dim:
             raise ConfigError(f"latents must be (N, {self.config.z_dim}), got {tuple(latents.shape)}.")
         self.settle()
-        size = int(positive("batch_size", batch_size or 16))
         network = self.generator.network.eval()
         parts = zip(latents.float().split(size), told.split(size), strict=True)
         return torch.cat([network(z.to(self.device), y).float().cpu() for z, y in parts])

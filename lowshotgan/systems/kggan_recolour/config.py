@@ -39,11 +39,10 @@ class RecolourConfig:
         for name in ("cell", "discriminator_cell"):
             power_of_two(name, getattr(self, name), low=1, high=self.resolution // 16)
         for name in ("transform_width", "mask_width", "discriminator_width"):
-            if not isinstance(positive(name, getattr(self, name)), int):
-                raise ConfigError(f"{name} must be a whole number, got {getattr(self, name)!r}.")
+            positive(name, getattr(self, name))
         if len(set(self.categories)) != len(self.categories) or len(self.categories) < 2:
             raise ConfigError(f"categories must be two or more different names, got {list(self.categories)}.")
-        if isinstance(self.hidden, bool) or not isinstance(self.hidden, int) or 0 < self.hidden < 6 or self.hidden < 0:
+        if 0 < self.hidden < 6 or self.hidden < 0:
             raise ConfigError(
                 f"hidden must be 0, or 6 and more so that it can start as identity; got {self.hidden!r}."
             )

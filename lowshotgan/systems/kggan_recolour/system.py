@@ -13,15 +13,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import keywords, one_of
 from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
 from lowshotgan.data.colours import parse_colour
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, image_grid
+from lowshotgan.data.sources import open_source
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import Generation, OutputType
+from lowshotgan.systems.generation import Generation, OutputType, check_drawing
 from lowshotgan.systems.kggan_recolour.config import RecolourConfig, RecolourTraining
 from lowshotgan.systems.kggan_recolour.networks import RecolourDiscriminator, Recoloured, RecolourGenerator, combine
 from lowshotgan.systems.kggan_recolour.stages import RecolourLosses, recolour_stage
@@ -137,6 +138,7 @@ class KGGANRecolour(System):
             ConfigError: for both or none of ``color`` and ``category``, or an unusable one.
             ImageInputError: for unreadable images.
         """
+        size = check_drawing(batch_size, output_type)
         if (color is None) == (category is None):
             raise ConfigError("recolor needs a colour or a category: pass color='#3b7dd8' or category='blond'.")
         targets = self._labels(category) if category is not None else self._colours(color)
@@ -145,9 +147,7 @@ class KGGANRecolour(System):
             raise ConfigError(f"{len(targets)} targets for {len(found)} images; pass one, or one for each image.")
         targets = targets.expand(len(found), *targets.shape[1:])
         cut = self.config.hard if hard is None else hard
-        parts = zip(
-            found.split(size := int(positive("batch_size", batch_size or 16))), targets.split(size), strict=True
-        )
+        parts = zip(found.split(size), targets.split(size), strict=True)
         made = [self._draw(x.to(self.device), t.to(self.device), hard=cut) for x, t in parts]
         drawn = torch.cat([part.images.float().clamp(-1, 1).cpu() for part in made])
         masks = torch.cat([part.mask.float().cpu() for part in made])
@@ -175,6 +175,10 @@ class KGGANRecolour(System):
     def read_data(self, data: Any, **options: Any) -> CategorySet:
         """Images of the seen categories; see ``load_categories``."""
         return load_categories(data, self.config.categories, resolution=self.config.resolution, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(load_categories, open_source) - {"resolution"}
 
     def stages(
         self,

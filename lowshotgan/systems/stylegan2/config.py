@@ -21,10 +21,7 @@ class StyleGAN2Config:
     def __post_init__(self) -> None:
         power_of_two("resolution", self.resolution, low=8)
         for name in ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"):
-            value = getattr(self, name)
-            positive(name, value)
-            if not isinstance(value, int):
-                raise ConfigError(f"{name} must be a whole number, got {value!r}.")
+            positive(name, getattr(self, name))
         if self.channel_base < self.resolution:
             raise ConfigError(
                 f"channel_base ({self.channel_base}) must be at least the resolution ({self.resolution})."

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import positive
+from lowshotgan.checks import one_of
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8
 from lowshotgan.draws import latents_from_seeds, preview_of
@@ -25,7 +25,7 @@ from lowshotgan.nets.feature_heads import FeatureHeads
 from lowshotgan.nets.features import FeatureNet
 from lowshotgan.nets.stylegan2 import Discriminator, Generator, Noise
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import Generation, OutputType, requested_latents
+from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
 from lowshotgan.systems.stylegan2.config import SourceTraining, StyleGAN2Config
 from lowshotgan.systems.stylegan2.projection import Projection, project_image
 from lowshotgan.systems.stylegan2.stages import average_of, source_stage
@@ -183,10 +183,10 @@ class StyleGAN2(System):
         """
         if unknown:
             raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+        size = check_drawing(batch_size, output_type, truncation=truncation)
         used, given = requested_latents(self.generator.z_dim, n, seeds=seeds, latents=latents)
-        images = [
-            self._draw(part, truncation, noise) for part in given.split(int(positive("batch_size", batch_size or 16)))
-        ]
+        one_of("noise", noise, ("const", "none", "random"))
+        images = [self._draw(part, truncation, noise) for part in given.split(size)]
         return Generation(torch.cat(images), used, given.cpu(), output_type)
 
     @torch.no_grad()
@@ -199,6 +199,7 @@ class StyleGAN2(System):
         loop: bool = True,
         batch_size: int | None = None,
         output_type: OutputType = "pil",
+        **unknown: Any,
     ) -> Generation:
         """Walk through the styles of ``seeds`` in equal steps.
 
@@ -211,8 +212,10 @@ class StyleGAN2(System):
             output_type: as in ``generate``.
 
         Raises:
-            ConfigError: for fewer than two seeds.
+            ConfigError: for fewer than two seeds, or unusable options.
         """
+        self.refuse("interpolate", unknown)
+        check_drawing(batch_size, output_type, truncation=truncation)
         latents = latents_from_seeds(parse_stops(seeds), self.generator.z_dim).to(self.device)
         ws = self.generator.truncate(self.generator.mapping(latents), truncation)
         path = self.generator.broadcast(walk(ws, frames=frames, loop=loop)).cpu()

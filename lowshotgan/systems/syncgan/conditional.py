@@ -11,13 +11,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import keywords, one_of, positive, whole
+from lowshotgan.data.dataset import IMAGE_OPTIONS
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
 from lowshotgan.losses.synchrony import synchrony
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import OutputType
+from lowshotgan.systems.generation import OutputType, check_drawing
 from lowshotgan.systems.syncgan.conditional_networks import ConditionalGenerator, ConditionalJudges, CondSyncGANConfig
 from lowshotgan.systems.syncgan.data import PairBatches, SyncData, read_sync_data
 from lowshotgan.systems.syncgan.inversion import pictures
@@ -162,12 +163,13 @@ class CondSyncGAN(System):
         if unknown or content is None:
             named = f"it takes no {', '.join(sorted(unknown))}" if unknown else "pass content="
             raise ConfigError(f"{self.arch} draws {self.names[1]} from {self.names[0]}; {named}.")
-        n = int(positive("n", n or 1))
+        size = check_drawing(batch_size, output_type)
+        n = whole("n", 1 if n is None else n)
         if n > 1 and not self.config.noise_dim:
             raise ConfigError(f"{self.arch} has no noise, so an item has one result; got n={n}.")
         items = self.modalities[self.names[0]].read(content).repeat_interleave(n, dim=0)
         noise = Draws(seed).normal(n, self.config.noise_dim).repeat(len(items) // n, 1)
-        generator, size = self.generator.eval(), int(positive("batch_size", batch_size or 16))
+        generator = self.generator.eval()
         parts = zip(items.split(size), noise.split(size), strict=True)
         made = torch.cat([generator(x.to(self.device), z.to(self.device)).float().cpu() for x, z in parts])
         values = {self.names[1]: made}
@@ -198,6 +200,10 @@ class CondSyncGAN(System):
     def read_data(self, data: Any, **options: Any) -> SyncData:
         """Items of both modalities with ``labels`` or ``pairs``; see ``read_sync_data``."""
         return read_sync_data(data, self.modalities, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(read_sync_data) | IMAGE_OPTIONS | frozenset(self.modalities)
 
     def stages(self, data: SyncData, training: CondSyncGANTraining | None = None, **process: int) -> Iterator[Stage]:
         """One stage: D, S, then G against D, then G against S, each a step of its own.

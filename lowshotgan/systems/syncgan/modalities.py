@@ -13,9 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import positive
+from lowshotgan.checks import known_options, positive
 from lowshotgan.data.audio import LogMel, Sound
-from lowshotgan.data.dataset import load_images
+from lowshotgan.data.dataset import IMAGE_OPTIONS, load_images
 from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.data.sounds import open_sounds, sounds_of
 from lowshotgan.errors import ConfigError, ImageInputError
@@ -83,6 +83,7 @@ class ImageModality:
 
     def read_labelled(self, raw: Any, **options: Any) -> tuple[Tensor, list[str | None]]:
         """The images, and of each the folder it lies in or what an idx label file says."""
+        known_options("image modality", options, IMAGE_OPTIONS)
         images = load_images(raw, resolution=self.size, **options)
         parts = [from_uint8(part) for part in images.uint8().split(1000)]
         values = torch.cat(parts if self.channels == 3 else [part.mean(dim=1, keepdim=True) for part in parts])
@@ -138,9 +139,7 @@ class SpectrogramModality:
 
     def read_labelled(self, raw: Any, **options: Any) -> tuple[Tensor, list[str | None]]:
         """The recordings, and of each the folder it lies in."""
-        unknown = sorted(set(options) - {"include", "exclude"})
-        if unknown:
-            raise ConfigError(f"recordings take no {', '.join(unknown)}; only include and exclude.")
+        known_options("recordings", options, ("include", "exclude"))
         if isinstance(raw, Tensor) and raw.ndim == 4:
             return self._checked(raw), [None] * len(raw)
         recordings = open_sounds(raw, **options)
@@ -208,7 +207,8 @@ class VectorModality:
 
     def read_labelled(self, raw: Any, **options: Any) -> tuple[Tensor, list[str | None]]:
         """The numbers, which have no labels of their own."""
-        values = self.read(raw, **options)
+        known_options("vectors", options, ())
+        values = self.read(raw)
         return values, [None] * len(values)
 
     def decode(self, values: Tensor) -> Tensor:

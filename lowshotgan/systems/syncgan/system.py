@@ -10,12 +10,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import keywords, one_of, positive
+from lowshotgan.data.dataset import IMAGE_OPTIONS
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import tell, warn
 from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import OutputType, requested_latents
+from lowshotgan.systems.generation import OutputType, check_drawing, requested_latents
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
 from lowshotgan.systems.syncgan.data import PairBatches, SyncData, read_sync_data
 from lowshotgan.systems.syncgan.inversion import choose, invert, pictures, with_private
@@ -88,6 +89,7 @@ class SyncGAN(System):
         """
         if unknown:
             raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
+        size = check_drawing(batch_size, output_type)
         names = list(self.modalities) if modality == "both" else [modality] if isinstance(modality, str) else modality
         names = [one_of("modality", name, self.modalities) for name in names]
         used, codes = requested_latents(self.config.z_dim, n, seeds=seeds, latents=latents)
@@ -95,7 +97,7 @@ class SyncGAN(System):
             raise ConfigError(
                 f"latents must be (N, {self.config.z_dim}) and modality not empty, got {tuple(codes.shape)}."
             )
-        values = self._draw(codes, names, int(positive("batch_size", batch_size or 16)))
+        values = self._draw(codes, names, size)
         return JointGeneration(pictures(values), used, codes.cpu(), output_type, values, self.modalities)
 
     @torch.no_grad()
@@ -137,6 +139,7 @@ class SyncGAN(System):
             ConfigError: for unknown modalities, or without the judges or encoders that the method asks.
             ImageInputError: for unreadable items.
         """
+        check_drawing(None, output_type)
         one_of("to", to, self.modalities)
         source = self._source(from_, to)
         for name, value in (("n", n), ("steps", steps or 1), ("restarts", restarts), ("candidates", candidates)):
@@ -192,6 +195,10 @@ class SyncGAN(System):
     def read_data(self, data: Any, **options: Any) -> SyncData:
         """Items of every modality with ``labels`` or ``pairs``; see ``read_sync_data``."""
         return read_sync_data(data, self.modalities, **options)
+
+    @property
+    def data_options(self) -> frozenset[str]:
+        return keywords(read_sync_data) | IMAGE_OPTIONS | frozenset(self.modalities)
 
     def stages(self, data: SyncData, training: SyncGANTraining | None = None, **process: int) -> Iterator[Stage]:
         """Train the synchronizer, say how good it is, then train everything; ``generator`` then holds the average.
