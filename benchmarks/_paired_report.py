@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 FEW_SHOT_BASELINES = ("scratch", "finetune", "finetune_gd")
 SCALE = 2
 LABEL = 150
-METHODS = ("lado", "genho", *FEW_SHOT_BASELINES, "cogan", "unit", "cdc")
+SYSTEMS = ("lado", "genho")
+METHODS = (*SYSTEMS, *FEW_SHOT_BASELINES, "cogan", "unit", "cdc")
 SHOTS = (1, 5, 10, 30)
 NOT_RUN = "not run"
 
@@ -122,18 +123,25 @@ def _verdicts(found: Cells) -> list[str]:
         "|" + "---|" * (3 + len(SHOTS)),
     ]
     for task in sorted({key[0] for key in found}):
-        for system in ("lado", "genho"):
-            for gate in gates(system):
-                cells = [_verdict(found, task, k, system, gate) for k in SHOTS]
-                lines.append(f"| {gate.name} | {system} | {task} | " + " | ".join(cells) + " |")
+        for system in SYSTEMS:
+            for method in _variants(found, task, system):
+                for gate in gates(system):
+                    cells = [_verdict(found, task, k, method, gate) for k in SHOTS]
+                    lines.append(f"| {gate.name} | {method} | {task} | " + " | ".join(cells) + " |")
     return lines
 
 
-def _verdict(found: Cells, task: str, k: int, system: str, gate: Gate) -> str:
+def _variants(found: Cells, task: str, system: str) -> list[str]:
+    """What was measured of a system, the plain one first; the plain one alone if nothing was."""
+    measured = {name for t, _, name in found if t == task and name.partition("[")[0] == system}
+    return sorted(measured) or [system]
+
+
+def _verdict(found: Cells, task: str, k: int, method: str, gate: Gate) -> str:
     if k not in gate.bounds:
         return "–"
     measured = {name: means(cells) for (t, n, name), cells in found.items() if (t, n) == (task, k)}
-    value = gate.value(measured[system], measured) if system in measured else None
+    value = gate.value(measured[method], measured) if method in measured else None
     if value is None:
         return NOT_RUN
     bound = gate.bounds[k]

@@ -43,6 +43,13 @@ def within(name: str, value: float, low: float, high: float) -> float:
     return value
 
 
+def not_negative(settings: object, *names: str) -> None:
+    """Raise ``ConfigError`` if one of these attributes of ``settings`` is below zero."""
+    for name in names:
+        if getattr(settings, name) < 0:
+            raise ConfigError(f"{name} must be 0 or more, got {getattr(settings, name)!r}.")
+
+
 def power_of_two(name: str, value: int, low: int = 4, high: int = 1024) -> int:
     """Return ``value`` if it is a power of two in ``[low, high]``, else raise ``ConfigError``."""
     if isinstance(value, bool) or not isinstance(value, int) or value & (value - 1) or not low <= value <= high:

@@ -16,6 +16,8 @@ What the entry says comes from the table ``[about]`` of the recipe:
     default = true                          # what the bare architecture name means
     notes = "## Limits ..."                 # Markdown at the end of the card
     preview_truncation = 0.8
+    preview_domain = "both"                 # for models of two domains: source and target twins side by side
+    discriminator = false                   # leave it out; the weights then generate, but cannot be trained further
     use = "model.translate(...)"            # lines of Python for the card, if the model does not sample
     preview = "own"                         # the source's preview.png; for models that do not draw from seeds
     repo_id = "owner/name"                  # once it is on the hub, with
@@ -49,8 +51,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PREVIEW = "preview.png"
 PREVIEW_SEEDS = range(64)
 FROM_ABOUT = ("summary", "default", "base", "repo_id", "revision", "preprocessing")
-KNOWN = {"name", "license", "data_licenses", "data", "notes", "preview", "preview_truncation", "recipe", "use"}
-KNOWN |= set(FROM_ABOUT)
+KNOWN = {"name", "license", "data_licenses", "data", "notes", "recipe", "use", "discriminator", *FROM_ABOUT}
+KNOWN |= {"preview", "preview_truncation", "preview_domain"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -90,7 +92,7 @@ def publish(source: Path, recipe: Path, *, weights: Path, metrics: Path | None =
     write_halves(folder, target, about)
     extra: dict[str, Any] = {"metrics": measured, "recipe": about.get("recipe", _relative(recipe))}
     if read_config(target)["system"] != "features" and about.get("preview") != "own":
-        extra["fingerprint"] = draw_preview(target, about.get("preview_truncation", 0.8))
+        extra["fingerprint"] = draw_preview(target, about)
     entry = make_entry(target, about, **extra)
     if not (target / CARD).is_file() or target.resolve() != folder.resolve():
         write_card(folder, target, entry, about)
@@ -121,7 +123,8 @@ def write_halves(source: Path, target: Path, about: Mapping[str, Any]) -> None:
     """Copy a model folder, large tensors as float16."""
     from lowshotgan.hub.store import read_tensors, write_model_folder
 
-    judge = read_tensors(source / DISCRIMINATOR) if (source / DISCRIMINATOR).is_file() else None
+    wanted = about.get("discriminator", True) and (source / DISCRIMINATOR).is_file()
+    judge = read_tensors(source / DISCRIMINATOR) if wanted else None
     kept = {name: source / name for name in (CARD, PREVIEW, "metrics.json") if (source / name).is_file()}
     write_model_folder(
         target,
@@ -134,7 +137,7 @@ def write_halves(source: Path, target: Path, about: Mapping[str, Any]) -> None:
     )
 
 
-def draw_preview(folder: Path, truncation: float) -> tuple[int, ...]:
+def draw_preview(folder: Path, about: Mapping[str, Any]) -> tuple[int, ...]:
     """Draw seeds 0 to 63 of the published files, not selected, and return the fingerprint of seed 0."""
     from lowshotgan.hub.remote import resolve_model
     from lowshotgan.hub.store import image_fingerprint
@@ -142,8 +145,9 @@ def draw_preview(folder: Path, truncation: float) -> tuple[int, ...]:
 
     model = load_system(resolve_model(folder), name=str(folder))
     takes_it = "truncation" in signature(model.generate).parameters
-    options = {"truncation": truncation} if takes_it else {}
-    model.generate(seeds=PREVIEW_SEEDS, **options).grid(8).save(folder / PREVIEW, optimize=True)
+    options = {"truncation": about.get("preview_truncation", 0.8)} if takes_it else {}
+    shown = {"domain": about["preview_domain"]} if "preview_domain" in about else {}
+    model.generate(seeds=PREVIEW_SEEDS, **options, **shown).grid(8).save(folder / PREVIEW, optimize=True)
     return image_fingerprint(model.generate(seeds=[0]).tensor[0])
 
 

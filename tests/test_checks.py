@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 
 from lowshotgan.checks import (
     check_types,
+    not_negative,
     one_of,
     parse_duration,
     parse_seeds,
     positive,
     power_of_two,
     same_keys,
+    whole,
     with_preset,
 )
 from lowshotgan.errors import ConfigError, RecipeError
@@ -39,6 +42,21 @@ def test_positive_refuses(value):
 @pytest.mark.parametrize("value", [1, 0.5, 1e-12])
 def test_positive_passes(value):
     assert positive("lr", value) == value
+
+
+def test_whole_refuses_fractions():
+    assert whole("width", 3) == 3
+    with pytest.raises(ConfigError, match=r"width must be a whole number of at least 1, got 3\.0"):
+        whole("width", 3.0)
+    with pytest.raises(ConfigError, match="width must be a whole number of at least 1, got 0"):
+        whole("width", 0)
+
+
+def test_not_negative_names_the_first_that_is():
+    settings = SimpleNamespace(kl_weight=0, pair_weight=-0.5, code_weight=1.0)
+    not_negative(settings, "kl_weight", "code_weight")
+    with pytest.raises(ConfigError, match=r"pair_weight must be 0 or more, got -0\.5"):
+        not_negative(settings, "kl_weight", "pair_weight", "code_weight")
 
 
 @given(st.integers(-10, 5000))

@@ -12,13 +12,14 @@ from lowshotgan.checks import one_of
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import IMAGE_OPTIONS, ImageSet, load_images
 from lowshotgan.data.pairs import PairSet, load_pairs
-from lowshotgan.data.streams import DrawnBatches
+from lowshotgan.data.streams import DrawnBatches, RowBatches
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.domains import Domains
 from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
+from lowshotgan.systems.partners import find_partners
 from lowshotgan.systems.perception import Perception, load_perception
 from lowshotgan.types import Batches, ParamGroup, PathLike, Stages
 
@@ -207,6 +208,22 @@ class PairedSystem(System):
             return ImageBatches(images, batch_size, flip=flip, **share, device=self.device)
         latent_std = self.config.latent_std
         return DrawnBatches(self._replay, self.z_dim, batch_size, latent_std=latent_std, **share, device=self.device)
+
+    def rows_of(self, pairs: PairSet, perception: Perception, *, seed: int) -> dict[str, Tensor]:
+        """``source`` and ``target`` of the pairs, ``(K, 3, R, R)`` uint8; partners that are not given are searched."""
+        rows = dict(pairs.rows)
+        if "source" not in rows:
+            latents: dict[str, Any] = {"z_dim": self.z_dim, "latent_std": self.config.latent_std, "seed": seed}
+            rows["source"] = find_partners(rows["target"], self._replay, perception, **latents)
+        return rows
+
+    def shot_batches(
+        self, rows: Mapping[str, Tensor], batch_size: int, *, flip: bool = False, **share: int
+    ) -> RowBatches:
+        """Endless shots (and what belongs to them): all of them per step if they fit, repeated if they are few."""
+        count = len(next(iter(rows.values())))
+        size = shots_per_step(batch_size, count, share["world_size"])
+        return RowBatches(rows, size, flip=flip, device=self.device, **share)
 
     def marker(self, domain: str, *, bn: str) -> Callable[[int, dict[str, float]], None]:
         """An ``on_step`` callback that notes that the statistics of a generator no longer belong to its weights."""

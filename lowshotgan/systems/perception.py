@@ -51,6 +51,12 @@ class Perception:
         )
 
 
+def check_choice(perceptual: str, norm: str) -> None:
+    """Raise ``ConfigError`` unless ``load_perception`` knows both names."""
+    one_of("perceptual", perceptual, PERCEPTUAL)
+    one_of("perceptual_norm", norm, NORMS)
+
+
 def load_perception(
     choice: str, discriminator: ResidualDiscriminator, *, norm: str = "none", device: torch.device
 ) -> Perception:
@@ -68,8 +74,7 @@ def load_perception(
         WeightsNotFoundError: for "vgg" or "lsg1" if the file is not on this disk.
         WeightsHashError: if the file is not torchvision's.
     """
-    one_of("perceptual", choice, PERCEPTUAL)
-    one_of("perceptual_norm", norm, NORMS)
+    check_choice(choice, norm)
     if choice == "vgg" or (choice == "auto" and vgg19_file().is_file()):
         net = load_vgg19(normalize=norm == "imagenet", instead="perceptual='disc'").to(device)
         tell("perceptual distance: VGG-19")

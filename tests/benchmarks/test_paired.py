@@ -102,6 +102,10 @@ def test_gates_are_met_missed_and_not_run(tmp_path):
     assert "| CR | genho | line | not run | not run | missed: 0.85 (≤ 0.75) | not run |" in table
     assert "| CR below finetune_gd by | genho | line | not run | not run | met: 0.15 (≥ 0.1) | not run |" in table
     assert "| line | 10 | lado | not run |" in table
+    write("lado[pixels]", KD=2.0, CR=0.7)
+    table = _paired_report.report(tmp_path)
+    assert "| CR | lado[pixels] | line | not run | not run | met: 0.70 (≤ 0.75) | not run |" in table
+    assert "| CR | lado | line |" not in table, "a plain system of which a variant was measured is not told of twice"
 
 
 def test_cells_are_run_once_and_told_in_a_table(tmp_path, monkeypatch):

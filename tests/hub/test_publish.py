@@ -104,6 +104,21 @@ def test_publishing_again_in_place_keeps_the_card(tmp_path, run, publish):
     assert publish.main(["--check", "--weights", str(weights)]) == 0
 
 
+def test_twins_without_the_discriminator(tmp_path, publish):
+    found = system_class("lado")
+    sizes = {"resolution": 16, "width": 4, "content_dim": 4, "appearance_dim": 2, "adapted": True}
+    found(make_config(found, sizes), arch="lado_16").eval().save_pretrained(tmp_path / "model")
+    recipe = tmp_path / "toy.toml"
+    about = ABOUT.replace("stylegan2_32", "lado_16").replace("default", "discriminator = false\ndefault")
+    recipe.write_text(about.replace("[about]", '[about]\npreview_domain = "both"', 1))
+    assert publish.main([str(tmp_path), "--about", str(recipe), "--weights", str(tmp_path / "weights")]) == 0
+    folder = tmp_path / "weights" / "lado_16.toy_v1"
+    assert (tmp_path / "model" / "discriminator.safetensors").exists()
+    assert not (folder / "discriminator.safetensors").exists()
+    with Image.open(folder / "preview.png") as picture:
+        assert picture.width - picture.height == 8 * 16, "two images for each of 8 x 8 seeds"
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

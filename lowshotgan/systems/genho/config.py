@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.checks import not_negative, one_of, positive, power_of_two, whole
 from lowshotgan.errors import ConfigError
-from lowshotgan.systems.perception import NORMS, PERCEPTUAL
+from lowshotgan.systems.paired_config import check_finetuning, check_training
+from lowshotgan.systems.perception import check_choice
 
-STATISTICS = ("recalibrate", "running")
-PARTNERS = ("given", "invert")
 QUERIES = ("source", "target", "both")
 CONTENT = ("none", "low_lr", "full")
 JUDGES = ("source", "appearance")
@@ -46,10 +45,7 @@ class GenHoConfig:
         power_of_two("resolution", self.resolution, low=16)
         power_of_two("cut", self.side, low=8, high=self.resolution // 2)
         for name in ("z_dim", "width_base", "width_max"):
-            value = getattr(self, name)
-            positive(name, value)
-            if not isinstance(value, int):
-                raise ConfigError(f"{name} must be a whole number, got {value!r}.")
+            whole(name, getattr(self, name))
 
     @property
     def side(self) -> int:
@@ -91,10 +87,9 @@ class GenHoTraining:
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"bn": "running"}}
 
     def __post_init__(self) -> None:
-        check_schedule(self)
-        for name in ("warm_up_steps", "anchor_weight", "kl_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        check_training(self)
+        positive("lr_final", self.lr_final)
+        not_negative(self, "warm_up_steps", "anchor_weight", "kl_weight")
 
 
 @dataclass(frozen=True)
@@ -165,7 +160,8 @@ class GenHoFineTuning:
     }
 
     def __post_init__(self) -> None:
-        check_schedule(self)
+        check_finetuning(self)
+        positive("lr_final", self.lr_final)
         for name in ("appearance_steps", "encoder_steps"):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))
@@ -174,23 +170,8 @@ class GenHoFineTuning:
         for name in ("perceptual_weight", "target_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)!r}.")
-        for name in ("pair_weight", "refine_steps"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        not_negative(self, "pair_weight", "refine_steps")
         one_of("prior_query", self.prior_query, QUERIES)
         one_of("train_content", self.train_content, CONTENT)
         one_of("discriminator_init", self.discriminator_init, JUDGES)
-        one_of("perceptual", self.perceptual, PERCEPTUAL)
-        one_of("perceptual_norm", self.perceptual_norm, NORMS)
-        one_of("partners", self.partners, PARTNERS)
-
-
-def check_schedule(settings: GenHoTraining | GenHoFineTuning) -> None:
-    """What both kinds of settings need."""
-    if settings.steps is not None:
-        positive("steps", settings.steps)
-    positive("lr", settings.lr)
-    positive("lr_final", settings.lr_final)
-    if positive("batch_size", settings.batch_size) < 2:
-        raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
-    one_of("bn", settings.bn, STATISTICS)
+        check_choice(self.perceptual, self.perceptual_norm)

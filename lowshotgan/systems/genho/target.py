@@ -16,8 +16,7 @@ from lowshotgan.nets.genho import ContentDiscriminator
 from lowshotgan.systems.genho.config import GenHoFineTuning
 from lowshotgan.systems.genho.search import nearest_latents, refine_latents
 from lowshotgan.systems.genho.stages import EncoderLosses, RedrawingLosses, encoder_phases, redrawing_phases
-from lowshotgan.systems.paired import group, shots_per_step
-from lowshotgan.systems.partners import find_partners
+from lowshotgan.systems.paired import group
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batch, Stage
 
@@ -53,11 +52,7 @@ class TargetLearning:
     ) -> None:
         self.system, self.pairs, self.training, self.perception = system, pairs, training, perception
         self.preview_seeds, self.share = preview_seeds, share
-        self.rows = dict(pairs.rows)
-        if "source" not in self.rows:
-            self.rows["source"] = find_partners(
-                self.rows["target"], self._replay, perception, z_dim=system.z_dim, seed=share["seed"]
-            )
+        self.rows = system.rows_of(pairs, perception, seed=share["seed"])
 
     def encoder_stage(self) -> Stage:
         """Step 2, everything but the encoder and the judge of content maps frozen and in evaluation mode."""
@@ -166,9 +161,8 @@ class TargetLearning:
         )
 
     def _shots(self, *shown: str) -> RowBatches:
-        size = shots_per_step(self.training.batch_size, len(self.pairs), self.share["world_size"])
         rows = {name: self.rows[name] for name in shown}
-        return RowBatches(rows, size, device=self.system.device, **self.share)
+        return self.system.shot_batches(rows, self.training.batch_size, **self.share)
 
     def _image(self) -> nn.Module:
         return cast(nn.Module, self.system.generator.image.target)

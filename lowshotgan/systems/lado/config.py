@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lowshotgan.checks import one_of, positive, power_of_two
-from lowshotgan.errors import ConfigError
-from lowshotgan.systems.perception import NORMS, PERCEPTUAL
-
-STATISTICS = ("recalibrate", "running")
-PARTNERS = ("given", "invert")
+from lowshotgan.checks import not_negative, positive, power_of_two, whole
+from lowshotgan.systems.paired_config import check_finetuning, check_training
+from lowshotgan.systems.perception import check_choice
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,7 @@ class LaDoConfig:
         power_of_two("resolution", self.resolution, low=16)
         positive("prior_std", self.prior_std)
         for name in ("content_dim", "appearance_dim", "width"):
-            value = getattr(self, name)
-            positive(name, value)
-            if not isinstance(value, int):
-                raise ConfigError(f"{name} must be a whole number, got {value!r}.")
+            whole(name, getattr(self, name))
 
     @property
     def latent_std(self) -> float:
@@ -86,7 +80,7 @@ class LaDoTraining:
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"bn": "running"}}
 
     def __post_init__(self) -> None:
-        check_schedule(self)
+        check_training(self)
         positive("lr_decay", self.lr_decay)
         not_negative(self, "image_weight", "code_weight", "kl_weight", "pair_weight")
 
@@ -140,26 +134,7 @@ class LaDoFineTuning:
     }
 
     def __post_init__(self) -> None:
-        check_schedule(self)
-        one_of("perceptual", self.perceptual, PERCEPTUAL)
-        one_of("perceptual_norm", self.perceptual_norm, NORMS)
-        one_of("partners", self.partners, PARTNERS)
+        check_finetuning(self)
+        check_choice(self.perceptual, self.perceptual_norm)
         not_negative(self, "cross_weight", "straight_weight", "kl_weight", "align_steps")
         not_negative(self, "image_weight", "code_weight", "pair_weight")
-
-
-def check_schedule(settings: LaDoTraining | LaDoFineTuning) -> None:
-    """What both kinds of settings need."""
-    if settings.steps is not None:
-        positive("steps", settings.steps)
-    positive("lr", settings.lr)
-    if positive("batch_size", settings.batch_size) < 2:
-        raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
-    one_of("bn", settings.bn, STATISTICS)
-
-
-def not_negative(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value < 0:
-            raise ConfigError(f"{name} must be 0 or more, got {value!r}.")

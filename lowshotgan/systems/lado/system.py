@@ -7,13 +7,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from torch import Tensor, nn
-
 from lowshotgan.data.batches import Together
 from lowshotgan.data.pairs import PairSet
 from lowshotgan.data.streams import RowBatches
 from lowshotgan.errors import ConfigError
-from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.nets.domains import Domains
 from lowshotgan.nets.lado import Encoder, Generator, make_discriminator
 from lowshotgan.nets.residual import ResidualDiscriminator
@@ -25,9 +22,8 @@ from lowshotgan.systems.lado.stages import (
     source_phases,
     target_phases,
 )
-from lowshotgan.systems.mixing import means, mix_codes
-from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, group, shots_per_step
-from lowshotgan.systems.partners import find_partners
+from lowshotgan.systems.mixing import MixingNetworks, MixingSystem
+from lowshotgan.systems.paired import SourceData, group
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batches, Stage
 
@@ -35,20 +31,22 @@ PASSES = 100
 """Over the data, where the release counts in epochs."""
 
 
-class LaDoNetworks(nn.Module):
-    """Everything that generates: a shared content encoder, and per domain an appearance encoder and a generator."""
+class LaDoNetworks(MixingNetworks):
+    """A shared content encoder, and per domain an appearance encoder and a generator."""
+
+    content: Encoder
 
     def __init__(self, config: LaDoConfig) -> None:
-        super().__init__()
         size, width = config.resolution, config.width
-        self.content = Encoder(size, code_dim=config.content_dim, width=width)
-        appearance = Encoder(size, code_dim=config.appearance_dim, width=width)
-        image = Generator(size, code_dim=config.content_dim + config.appearance_dim, width=width)
-        self.appearance = Domains(appearance, adapted=config.adapted)
-        self.image = Domains(image, adapted=config.adapted)
+        super().__init__(
+            Encoder(size, code_dim=config.content_dim, width=width),
+            Encoder(size, code_dim=config.appearance_dim, width=width),
+            Generator(size, code_dim=config.content_dim + config.appearance_dim, width=width),
+            adapted=config.adapted,
+        )
 
 
-class LaDo(PairedSystem):
+class LaDo(MixingSystem):
     """Latent disentanglement: an image is a content code and an appearance code.
 
     Attributes:
@@ -67,51 +65,6 @@ class LaDo(PairedSystem):
         super().__init__(config, arch=arch)
         self.generator = LaDoNetworks(config)
         self.discriminator = Domains(make_discriminator(config.resolution, width=config.width), adapted=config.adapted)
-
-    @property
-    def z_dim(self) -> int:
-        return self.config.content_dim + self.config.appearance_dim
-
-    def draw(self, latents: Tensor, domain: str) -> Tensor:
-        """Images ``(B, 3, R, R)`` of one domain from codes ``(B, z_dim)``, content first."""
-        return cast(Tensor, self.generator.image.of(domain)(latents.to(self.device)))
-
-    def recalibrate(self, domain: str) -> None:
-        recompute_batch_norm(
-            self.generator.image.of(domain),
-            z_dim=self.z_dim,
-            samples=STATISTICS_SAMPLES,
-            latent_std=self.config.prior_std,
-        )
-
-    def trained_part(self, domain: str) -> nn.Module:
-        return self.generator.image.of(domain)
-
-    def encode(
-        self, latents: Tensor, domain: str, *, content: Any = None, appearance: Any = None, **unknown: Any
-    ) -> Tensor:
-        """Codes ``(N, z_dim)``: content and appearance from noise, or from the means of encoded images.
-
-        Args:
-            latents: ``(M, z_dim)`` noise for what is not given.
-            domain: appearance is encoded as of the source domain for "source", otherwise as of the target.
-            content: images (anything ``load_images`` takes) of either domain.
-            appearance: images of the domain, for a target its shots.
-
-        Raises:
-            ConfigError: if the numbers of seeds and images differ and none of them is 1.
-        """
-        if unknown:
-            raise ConfigError(f"{self.arch} takes content and appearance, but no {', '.join(sorted(unknown))}.")
-        kind = "source" if domain == "source" else "target"
-        encoders = (self.generator.content, cast(Encoder, self.generator.appearance.of(kind)))
-        return mix_codes(
-            latents.split([self.config.content_dim, self.config.appearance_dim], dim=1),
-            [means(encoder) for encoder in encoders],
-            [content, appearance],
-            names=["contents", "appearances"],
-            resolution=self.config.resolution,
-        )
 
     def stages(
         self,
@@ -144,23 +97,12 @@ class LaDo(PairedSystem):
         self.settle()
         self.begin_target(self.generator.appearance, self.generator.image, judges)
         self.eval().requires_grad_(False)
-        rows = dict(pairs.rows)
-        if "source" not in rows:
-            rows["source"] = find_partners(
-                rows["target"],
-                self._replay,
-                perception,
-                z_dim=self.z_dim,
-                latent_std=self.config.prior_std,
-                seed=share["seed"],
-            )
-        size = shots_per_step(training.batch_size, len(pairs), share["world_size"])
-        shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
+        rows = self.rows_of(pairs, perception, seed=share["seed"])
+        sizes: dict[str, Any] = {"batch_size": training.batch_size, "flip": training.flip, **share}
         if training.align_steps:
-            images = self.source_batches(pairs.images, training.batch_size, flip=training.flip, **share)
-            yield self._alignment_stage(Together({"images": images, "pairs": shots}), training)
-            shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
-        yield self._target_stage(shots, training, perception, len(pairs), preview_seeds)
+            streams = {"images": self.source_batches(pairs.images, **sizes), "pairs": self.shot_batches(rows, **sizes)}
+            yield self._alignment_stage(Together(streams), training)
+        yield self._target_stage(self.shot_batches(rows, **sizes), training, perception, len(pairs), preview_seeds)
 
     def _source_stage(
         self,
@@ -203,8 +145,8 @@ class LaDo(PairedSystem):
     def _source_batches(self, data: SourceData, training: LaDoTraining, share: dict[str, Any]) -> Batches:
         streams: dict[str, Batches] = {"images": self.batches(data.images, training, **share)}
         if data.pairs is not None:
-            size = shots_per_step(training.batch_size, len(data.pairs), share["world_size"])
-            streams["pairs"] = RowBatches(data.pairs.rows, size, flip=training.flip, device=self.device, **share)
+            options: dict[str, Any] = {"flip": training.flip, **share}
+            streams["pairs"] = self.shot_batches(data.pairs.rows, training.batch_size, **options)
         return Together(streams)
 
     def _alignment_stage(self, batches: Together, training: LaDoFineTuning) -> Stage:

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.checks import not_negative, one_of, positive, power_of_two, whole
 from lowshotgan.errors import ConfigError
+from lowshotgan.systems.paired_config import check_finetuning, check_training
 
 ENCODERS = ("vgg", "conv")
 ENCODER_INIT = ("auto", "imagenet", "random")
 FEATURES = ("auto", "vgg", "lsg1", "random")
-STATISTICS = ("recalibrate", "running")
-PARTNERS = ("given", "invert")
 APPEARANCE = ("appearance", "content")
 ANCHORS = ("shot", "drawn")
 JUDGED = ("redrawn", "novel")
@@ -45,10 +44,7 @@ class PFSGANConfig:
         if self.encoder == "vgg" and self.resolution < 32:
             raise ConfigError(f"encoder='vgg' halves an image five times; use encoder='conv' at {self.resolution} px.")
         for name in ("content_dim", "appearance_dim", "width", "encoder_width"):
-            value = getattr(self, name)
-            positive(name, value)
-            if not isinstance(value, int):
-                raise ConfigError(f"{name} must be a whole number, got {value!r}.")
+            whole(name, getattr(self, name))
 
     @property
     def latent_std(self) -> float:
@@ -95,7 +91,8 @@ class PFSGANTraining:
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"bn": "running"}}
 
     def __post_init__(self) -> None:
-        check_schedule(self)
+        check_training(self)
+        whole("discriminator_updates", self.discriminator_updates)
         positive("adversarial_from", self.adversarial_from)
         one_of("encoder_init", self.encoder_init, ENCODER_INIT)
         one_of("features", self.features, FEATURES)
@@ -172,33 +169,13 @@ class PFSGANFineTuning:
     }
 
     def __post_init__(self) -> None:
-        check_schedule(self)
+        check_finetuning(self)
+        whole("discriminator_updates", self.discriminator_updates)
         if positive("source_batch_size", self.source_batch_size) < 2:
             raise ConfigError("source_batch_size must be at least 2: distances need two contents.")
         one_of("appearance_init", self.appearance_init, APPEARANCE)
         one_of("real_image", self.real_image, JUDGED)
         one_of("anchor", self.anchor, ANCHORS)
         one_of("features", self.features, FEATURES)
-        one_of("partners", self.partners, PARTNERS)
         not_negative(self, "reconstruction_weight", "plain_weight", "feature_weight", "code_weight", "kl_weight")
         not_negative(self, "adversarial_weight", "image_weight", "relation_weight", "shift")
-
-
-def check_schedule(settings: PFSGANTraining | PFSGANFineTuning) -> None:
-    """What both kinds of settings need."""
-    if settings.steps is not None:
-        positive("steps", settings.steps)
-    positive("lr", settings.lr)
-    if positive("batch_size", settings.batch_size) < 2:
-        raise ConfigError("batch_size must be at least 2: the generator normalises over the batch.")
-    updates = settings.discriminator_updates
-    if isinstance(updates, bool) or not isinstance(updates, int) or updates < 1:
-        raise ConfigError(f"discriminator_updates must be a whole number of at least 1, got {updates!r}.")
-    one_of("bn", settings.bn, STATISTICS)
-
-
-def not_negative(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value < 0:
-            raise ConfigError(f"{name} must be 0 or more, got {value!r}.")

@@ -9,19 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
 
 from lowshotgan.data.batches import Together
 from lowshotgan.data.images import from_uint8
 from lowshotgan.data.pairs import PairSet
-from lowshotgan.data.streams import RowBatches
 from lowshotgan.errors import ConfigError
-from lowshotgan.nets.batch_norm import recompute_batch_norm
-from lowshotgan.nets.domains import Domains
 from lowshotgan.nets.pfsgan import CodeEncoder, Generator, PatchDiscriminator, Relation, make_discriminator
-from lowshotgan.systems.mixing import means, mix_codes
-from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, shots_per_step
-from lowshotgan.systems.partners import find_partners
+from lowshotgan.systems.mixing import MixingNetworks, MixingSystem
+from lowshotgan.systems.paired import SourceData
 from lowshotgan.systems.perception import Perception
 from lowshotgan.systems.pfsgan.colour_shift import ColourShift
 from lowshotgan.systems.pfsgan.config import PFSGANConfig, PFSGANFineTuning, PFSGANTraining
@@ -40,21 +35,23 @@ PASSES = 100
 """Over the source images; the paper gives no length."""
 
 
-class PFSGANNetworks(nn.Module):
-    """Everything that generates: a shared content encoder, and per domain an appearance encoder and a generator."""
+class PFSGANNetworks(MixingNetworks):
+    """A shared content encoder, and per domain an appearance encoder and a generator."""
+
+    content: CodeEncoder
 
     def __init__(self, config: PFSGANConfig) -> None:
-        super().__init__()
+        size = config.resolution
         encoder: dict[str, Any] = {"kind": config.encoder, "width": config.encoder_width}
-        self.content = CodeEncoder(config.resolution, code_dim=config.content_dim, **encoder)
-        appearance = CodeEncoder(config.resolution, code_dim=config.appearance_dim, **encoder)
-        code_dim = config.appearance_dim + config.content_dim
-        image = Generator(config.resolution, code_dim=code_dim, width=config.width)
-        self.appearance = Domains(appearance, adapted=config.adapted)
-        self.image = Domains(image, adapted=config.adapted)
+        super().__init__(
+            CodeEncoder(size, code_dim=config.content_dim, **encoder),
+            CodeEncoder(size, code_dim=config.appearance_dim, **encoder),
+            Generator(size, code_dim=config.appearance_dim + config.content_dim, width=config.width),
+            adapted=config.adapted,
+        )
 
 
-class PFSGAN(PairedSystem):
+class PFSGAN(MixingSystem):
     """An image is an appearance code and a content code; a relation network compares contents across domains.
 
     Attributes:
@@ -63,6 +60,7 @@ class PFSGAN(PairedSystem):
     """
 
     system = "pfsgan"
+    order = ("appearance", "content")
     Config = PFSGANConfig
     Training = PFSGANTraining
     FineTuning = PFSGANFineTuning
@@ -73,46 +71,6 @@ class PFSGAN(PairedSystem):
         super().__init__(config, arch=arch)
         self.generator = PFSGANNetworks(config)
         self.discriminator = make_discriminator(config.resolution, width=config.width)
-
-    @property
-    def z_dim(self) -> int:
-        return self.config.appearance_dim + self.config.content_dim
-
-    def draw(self, latents: Tensor, domain: str) -> Tensor:
-        """Images ``(B, 3, R, R)`` of one domain from codes ``(B, z_dim)``, appearance first."""
-        return cast(Tensor, self.generator.image.of(domain)(latents.to(self.device)))
-
-    def recalibrate(self, domain: str) -> None:
-        recompute_batch_norm(self.generator.image.of(domain), z_dim=self.z_dim, samples=STATISTICS_SAMPLES)
-
-    def trained_part(self, domain: str) -> nn.Module:
-        return self.generator.image.of(domain)
-
-    def encode(
-        self, latents: Tensor, domain: str, *, content: Any = None, appearance: Any = None, **unknown: Any
-    ) -> Tensor:
-        """Codes ``(N, z_dim)``: appearance and content from noise, or from the means of encoded images.
-
-        Args:
-            latents: ``(M, z_dim)`` noise for what is not given.
-            domain: appearance is encoded as of the source domain for "source", otherwise as of the target.
-            content: images (anything ``load_images`` takes) of the source domain.
-            appearance: images of the domain, for a target its shots.
-
-        Raises:
-            ConfigError: if the numbers of seeds and images differ and none of them is 1.
-        """
-        if unknown:
-            raise ConfigError(f"{self.arch} takes content and appearance, but no {', '.join(sorted(unknown))}.")
-        kind = "source" if domain == "source" else "target"
-        encoders = (cast(CodeEncoder, self.generator.appearance.of(kind)), self.generator.content)
-        return mix_codes(
-            latents.split([self.config.appearance_dim, self.config.content_dim], dim=1),
-            [means(encoder) for encoder in encoders],
-            [appearance, content],
-            names=["appearances", "contents"],
-            resolution=self.config.resolution,
-        )
 
     def stages(
         self,
@@ -193,13 +151,8 @@ class PFSGAN(PairedSystem):
         if training.appearance_init == "content":
             nets.appearance.target = copy.deepcopy(nets.content)
         self.eval().requires_grad_(False)
-        rows = dict(pairs.rows)
-        if "source" not in rows:
-            rows["source"] = find_partners(
-                rows["target"], self._replay, perception, z_dim=self.z_dim, seed=share["seed"]
-            )
-        size = shots_per_step(training.batch_size, len(pairs), share["world_size"])
-        shots = RowBatches(rows, size, flip=training.flip, device=self.device, **share)
+        rows = self.rows_of(pairs, perception, seed=share["seed"])
+        shots = self.shot_batches(rows, training.batch_size, flip=training.flip, **share)
         images = self.source_batches(pairs.images, training.source_batch_size, flip=training.flip, **share)
         shift = ColourShift.of(from_uint8(rows["target"]), strength=training.shift)
         yield self._target_stage(
