@@ -4,9 +4,10 @@
     python benchmarks/crossmodal.py --pair speech --data image=MNIST --data audio=FSDD --cells model --model NAME
     python benchmarks/crossmodal.py --report
 
-MNIST is the folder of the idx files, FSDD the zip or folder of spoken digits; ``--pair garments`` takes MNIST and
-Fashion-MNIST (``--data garment=FASHION``). Each cell is a JSON file in ``--output``: what is there is not run again, and a
-training that was stopped goes on. The table is made of whatever is there and says what is not.
+MNIST is the folder of the idx files, FSDD the zip or folder of spoken digits; ``--pair garments`` takes
+``--data digit=MNIST --data garment=FASHION``, the idx files of Fashion-MNIST. Each cell is a JSON file in ``--output``: what
+is there is not run again, and a training that was stopped goes on. The table is made of whatever is there and says what is
+not.
 
 judges        classifiers of real items, which never see the model: accuracy on test items, and the ceiling, the share of
               real test pairs that they give one class; half a minute each on one CPU core
@@ -52,7 +53,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "hybrid": {"method": "hybrid"},
     "optimize, 1 start": {"method": "optimize", "restarts": 1},
 }
-SIZES = {"width": 12, "synchronizer_width": 8, "encoders": True}
+SIZES = {"width": 12, "synchronizer_width": 8}
 SETTINGS = {"batch_size": 16, "synchronizer_steps": 1000, "precision": "fp32", "progress": False}
 
 
@@ -116,7 +117,7 @@ class Bench:
 
     def generator_cell(self, pairs: int, seed: int, **changes: Any) -> dict[str, Any]:
         torch.manual_seed(seed)
-        model, steps = self.new_model(), self.options.steps
+        model, steps = self.new_model(encoders=self.options.transfers > 0), self.options.steps
         folder = self.options.work / f"{self.pair}-{pairs}-{seed}-{'-'.join(changes)}"
         settings = {**SETTINGS, "steps": steps, "per_group": pairs // CLASSES, "seed": seed, **changes}
         data: SyncData = as_sync_data(shuffled(self.train, seed))
@@ -139,7 +140,8 @@ class Bench:
             "samples": self.options.samples,
             "transfers": self.options.transfers,
         }
-        for source, target in ((self.first, self.second), (self.second, self.first)):
+        ways = ((self.first, self.second), (self.second, self.first)) if self.options.transfers else ()
+        for source, target in ways:
             found[f"{source} to {target}"] = self.transfers(model, source, target)
         return found
 
@@ -162,14 +164,14 @@ class Bench:
         """Judged by turning the result back and asking for its digit."""
         torch.manual_seed(seed)
         model = lsg.create_model("cond_syncgan_28")
-        values = self.train["image"].values
+        values = self.train[self.first].values
         data = {"first": _as_images(values), "second": _as_images(values.rot90(1, (2, 3))), "pairs": "aligned"}
         settings = {"steps": self.options.steps, "seed": seed, "precision": "fp32", "progress": False}
         settings |= {"synchronizer_lr": 1e-4, "batch_size": 32}
         result = lsg.train(model, data, output_dir=self.options.work / f"rotated-{seed}", **settings)
-        items = self.test["image"]
+        items = self.test[self.first]
         drawn = result.model.generate(content=_as_images(items.values), batch_size=100).values["second"]
-        said = classes_of(self.judges["image"], drawn.rot90(-1, (2, 3)))
+        said = classes_of(self.judges[self.first], drawn.rot90(-1, (2, 3)))
         return {"accuracy": agreement(said, items.labels), "steps": self.options.steps, "seed": seed}
 
 
@@ -248,7 +250,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000, help="of the cells that train")
     parser.add_argument("--synchronizer-steps", type=int, default=600)
     parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--transfers", type=int, default=200, help="test items each way")
+    parser.add_argument("--transfers", type=int, default=200, help="test items each way; 0 for none, and no encoders")
     parser.add_argument("--output", type=Path, default=here / "crossmodal")
     parser.add_argument("--table", type=Path, default=here / "crossmodal.md")
     parser.add_argument("--work", type=Path, default=Path("runs/crossmodal"), help="judges and trainings")
