@@ -13,8 +13,8 @@ from torch import Tensor
 from lowshotgan.checks import one_of, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import tell, warn
-from lowshotgan.nets.batch_norm import recompute_batch_norm
 from lowshotgan.systems.generation import OutputType, requested_latents
+from lowshotgan.systems.settling import Settling
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
 from lowshotgan.systems.syncgan.cross_modal import CrossModal
 from lowshotgan.systems.syncgan.data import PairBatches, SyncData
@@ -23,19 +23,18 @@ from lowshotgan.systems.syncgan.measures import held_out_auc, usual_errors
 from lowshotgan.systems.syncgan.networks import JointGenerator, Judges
 from lowshotgan.systems.syncgan.results import JointGeneration, pictures, side_by_side
 from lowshotgan.systems.syncgan.stages import SyncGANLosses, adversarial_stage, encoder_stage, synchronizer_stage
-from lowshotgan.types import PathLike, Stage
+from lowshotgan.types import Stage
 
 READY = 0.7
 """Area under the curve below which the synchronizer cannot teach."""
 
 
-class SyncGAN(CrossModal):
+class SyncGAN(CrossModal, Settling):
     """One generator for each modality, all driven by one concept, and a judge of what belongs together.
 
     Attributes:
         generator: the averaged generators.
         discriminator: discriminators and synchronizer, or ``None`` if the weights came without them.
-        statistics_samples: latents behind the batch-norm statistics of trained generators.
     """
 
     system = "syncgan"
@@ -44,13 +43,11 @@ class SyncGAN(CrossModal):
     FineTuning = SyncGANFineTuning
     generator: JointGenerator
     discriminator: Judges | None
-    statistics_samples = 1000
 
     def __init__(self, config: SyncGANConfig, *, arch: str) -> None:
         super().__init__(config, arch=arch)
         self.generator = JointGenerator(config)
         self.discriminator = Judges(config)
-        self._stale = False
 
     @torch.no_grad()
     def generate(
@@ -208,7 +205,7 @@ class SyncGAN(CrossModal):
             averaged,
             PairBatches(data, members, batch, device=self.device, **process),
             async_weight=weight,
-            on_step=self._mark_stale,
+            on_step=self.moved,
             preview=self._preview,
         )
         if self.config.encoders and training.encoder_steps:
@@ -221,17 +218,6 @@ class SyncGAN(CrossModal):
     def finetune_stages(self, data: SyncData, training: SyncGANFineTuning, **process: int) -> Iterator[Stage]:
         """Learn from a few more pairs, beside all the unpaired items given: the stages of training, gently."""
         yield from self.stages(data, training, **process)
-
-    def settle(self) -> None:
-        """Recompute the batch-norm statistics if the averaged weights have moved since the last time."""
-        if self._stale:
-            recompute_batch_norm(self.generator, z_dim=self.config.z_dim, samples=self.statistics_samples)
-            self._stale = False
-
-    def save_pretrained(self, folder: PathLike, **options: Any) -> Any:
-        """Write the model folder (see ``System.save_pretrained``), with statistics that belong to the weights."""
-        self.settle()
-        return super().save_pretrained(folder, **options)
 
     def _method(self, method: str) -> str:
         """The method to use, once it is known that its networks are there."""
@@ -284,13 +270,7 @@ class SyncGAN(CrossModal):
             warn("the synchronizer hardly tells what belongs together; give more pairs or more synchronizer_steps.")
 
     def _preview(self) -> Tensor:
-        stale, self._stale = self._stale, False  # the statistics are recomputed when training ends
-        try:
+        with self.unsettled():
             made = self.generate(32)
-        finally:
-            self._stale = stale
         square = [values for values in made.values.values() if values.shape[-1] > 1]
         return side_by_side(square) if square else made.tensor
-
-    def _mark_stale(self, step: int, log: dict[str, float]) -> None:
-        self._stale = True
