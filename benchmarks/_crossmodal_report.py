@@ -103,8 +103,10 @@ def _transfer(cells: Cells) -> str:
 
 def _pairs(cells: Cells, pair: str) -> str:
     judged, trained = _by_count(cells, "synchronizer"), _by_count(cells, "generator")
-    steps = {c["steps"] for group in trained.values() for c in group}
-    said = f"generators trained for {min(steps)} steps" if len(steps) == 1 else "generators"
+    lengths = {(c["warm_up"], c["steps"]) for group in trained.values() for c in group}
+    said = "generators"
+    if len(lengths) == 1:
+        said += " trained for {} steps of redrawing and {} adversarial ones".format(*min(lengths))
     rows = [f"By number of labelled pairs; {said}:\n"]
     rows += ["| pairs | AUC of the synchronizer alone | synchronous | independent | classes |", "|" + " --- |" * 5]
     for count in COUNTS:

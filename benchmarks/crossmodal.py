@@ -14,8 +14,9 @@ judges        classifiers of real items, which never see the model: accuracy on 
 synchronizer  the synchronizer alone, by number of pairs and seed: AUC on test items; ten seconds each
 model         a trained model: how often both modalities have one class for one code, for two codes, how many classes are
               drawn, and how often a test item keeps its class in the other modality, by method; a minute or two
-generator     a model trained here for ``--steps`` steps, by number of pairs and seed, judged in the same way
-unsynchronised  the same with sync_weight=0
+generator     a model trained here for ``--steps`` steps after ``--warm-up``, by number of pairs and seed, judged in the same
+              way
+unsynchronised  the same with sync_weight=0 and without a warm-up, which listens to the synchronizer too
 rotated       the conditional model from a digit to the same digit turned, ``--steps`` steps
 """
 
@@ -53,8 +54,15 @@ METHODS: dict[str, dict[str, Any]] = {
     "hybrid": {"method": "hybrid"},
     "optimize, 1 start": {"method": "optimize", "restarts": 1},
 }
-SIZES = {"width": 12, "synchronizer_width": 8}
-SETTINGS = {"batch_size": 16, "synchronizer_steps": 1000, "precision": "fp32", "progress": False}
+SIZES = {"width": 12, "concept_dim": 8, "private_dim": 8, "synchronizer_width": 8}
+SETTINGS = {
+    "batch_size": 16,
+    "synchronizer_steps": 1000,
+    "lr": 3e-4,
+    "sync_weight": 2.0,
+    "precision": "fp32",
+    "progress": False,
+}
 
 
 class Bench:
@@ -119,10 +127,12 @@ class Bench:
         torch.manual_seed(seed)
         model, steps = self.new_model(encoders=self.options.transfers > 0), self.options.steps
         folder = self.options.work / f"{self.pair}-{pairs}-{seed}-{'-'.join(changes)}"
-        settings = {**SETTINGS, "steps": steps, "per_group": pairs // CLASSES, "seed": seed, **changes}
+        settings = {**SETTINGS, "steps": steps, "warm_up_steps": self.options.warm_up, "seed": seed, **changes}
+        settings["per_group"] = pairs // CLASSES
         data: SyncData = as_sync_data(shuffled(self.train, seed))
         result = lsg.train(model, data, output_dir=folder, **settings)
-        return {"pairs": pairs, "steps": steps, "seed": seed, **self.scores(result.model)}
+        about = {"pairs": pairs, "steps": steps, "warm_up": settings["warm_up_steps"], "seed": seed}
+        return about | self.scores(result.model)
 
     def model_cell(self) -> dict[str, Any]:
         return {"model": self.options.model, **self.scores(lsg.load(self.options.model))}
@@ -211,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
                 if cell == "rotated":
                     bench.run(f"rotated-seed{seed}", bench.rotated_cell, seed)
                 elif cell == "unsynchronised":
-                    without = {"sync_weight": 0.0}
+                    without = {"sync_weight": 0.0, "warm_up_steps": 0}
                     bench.run(f"unsynchronised-seed{seed}", lambda s=seed, w=without: bench.generator_cell(0, s, **w))
                 else:
                     work = bench.synchronizer_cell if cell == "synchronizer" else bench.generator_cell
@@ -248,6 +258,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pairs", default="0,1000,200,100,10", help="numbers of pairs; 0 for all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2000, help="of the cells that train")
+    parser.add_argument("--warm-up", type=int, default=300, help="steps of redrawing before them")
     parser.add_argument("--synchronizer-steps", type=int, default=600)
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--transfers", type=int, default=200, help="test items each way; 0 for none, and no encoders")

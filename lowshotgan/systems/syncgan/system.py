@@ -23,6 +23,7 @@ from lowshotgan.systems.syncgan.measures import held_out_auc, usual_errors
 from lowshotgan.systems.syncgan.networks import JointGenerator, Judges
 from lowshotgan.systems.syncgan.results import JointGeneration, pictures, side_by_side
 from lowshotgan.systems.syncgan.stages import SyncGANLosses, adversarial_stage, encoder_stage, synchronizer_stage
+from lowshotgan.systems.syncgan.warm_up import POOL, Redrawing, warm_up_stage
 from lowshotgan.types import Stage
 
 READY = 0.7
@@ -176,7 +177,7 @@ class SyncGAN(CrossModal, Settling):
         return logits.sigmoid().cpu()
 
     def stages(self, data: SyncData, training: SyncGANTraining | None = None, **process: int) -> Iterator[Stage]:
-        """Train the synchronizer, say how good it is, then train everything; ``generator`` then holds the average.
+        """Train the synchronizer, say how good it is, then everything; ``generator`` then holds the average.
 
         Args:
             data: from ``read_data``.
@@ -195,11 +196,16 @@ class SyncGAN(CrossModal, Settling):
         batch = training.batch_size
         yield synchronizer_stage(losses, PairBatches(data, members, batch, device=self.device, **process))
         self._tell_synchronizer(judges, data, held_out)
+        self._stale = True
+        if training.warm_up_steps:
+            size, seed = max(POOL, batch), process.get("seed", 0)
+            redrawing = Redrawing(judges.synchronizer, live, data, share=batch / size, seed=seed)
+            pools = PairBatches(data, members, size, device=self.device, **process)
+            yield warm_up_stage(redrawing, averaged, pools, training, self._preview)
         judges.requires_grad_(True).train()
         weight = training.async_weight
         if weight is None:
             weight = 0.5 if not data.by_label else 1.0 if len(members) >= 8 else 0.25
-        self._stale = True
         yield adversarial_stage(
             losses,
             averaged,
