@@ -115,6 +115,8 @@ def _pairs(cells: Cells, pair: str) -> str:
         rate, chance = (_spread([c[k] for c in made]) for k in ("sync_rate", "independent_rate"))
         classes = _spread([min(c[f"perplexity_{name}"] for name in NAMES[pair]) for c in made], digits=1)
         rows.append(f"| {count or 'all'} | {auc} | {rate} | {chance} | {classes} |")
+    if trained:
+        rows += ["", "These trainings are short: they compare with each other, not with the published model."]
     return "\n".join([*rows, "", *_claims(judged, trained)]) + "\n"
 
 
