@@ -27,17 +27,24 @@ class Items:
     labels: Tensor
 
 
+NAMES = {"speech": ("image", "audio"), "garments": ("digit", "garment")}
+"""Of the modalities: digits and their spoken names, or digits and garments, class by class."""
+
+
 def modalities(pair: str) -> dict[str, Modality]:
-    """Both modalities of "speech" (digits and their spoken names) or "garments" (digits and garments, class by class)."""
-    second: Modality = SpectrogramModality.spoken() if pair == "speech" else ImageModality(28, 1)
-    return {"image": ImageModality(28, 1), "audio" if pair == "speech" else "garment": second}
+    """Both modalities of a pair of ``NAMES``."""
+    first, second = NAMES[pair]
+    return {
+        first: ImageModality(28, 1),
+        second: SpectrogramModality.spoken() if second == "audio" else ImageModality(28, 1),
+    }
 
 
 def read_items(pair: str, paths: Mapping[str, Path], *, test: bool) -> dict[str, Items]:
     """Training or test items of both modalities, labelled by folder or label file.
 
     Args:
-        pair: see ``modalities``.
+        pair: of ``NAMES``.
         paths: modality -> folder of idx files, or folder or zip of recordings named ``<digit>/<speaker>_<take>.wav``.
         test: the idx test files, and takes 0 to 4 of every speaker, which training leaves out.
     """

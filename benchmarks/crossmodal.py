@@ -4,17 +4,19 @@
     python benchmarks/crossmodal.py --pair speech --data image=MNIST --data audio=FSDD --cells model --model NAME
     python benchmarks/crossmodal.py --report
 
-MNIST is the folder of the idx files, FSDD the zip or folder of spoken digits; ``--pair garments`` takes MNIST and
-Fashion-MNIST (``--data garment=FASHION``). Each cell is a JSON file in ``--output``: what is there is not run again, and a
-training that was stopped goes on. The table is made of whatever is there and says what is not.
+MNIST is the folder of the idx files, FSDD the zip or folder of spoken digits; ``--pair garments`` takes
+``--data digit=MNIST --data garment=FASHION``, the idx files of Fashion-MNIST. Each cell is a JSON file in ``--output``: what
+is there is not run again, and a training that was stopped goes on. The table is made of whatever is there and says what is
+not.
 
 judges        classifiers of real items, which never see the model: accuracy on test items, and the ceiling, the share of
               real test pairs that they give one class; half a minute each on one CPU core
 synchronizer  the synchronizer alone, by number of pairs and seed: AUC on test items; ten seconds each
 model         a trained model: how often both modalities have one class for one code, for two codes, how many classes are
               drawn, and how often a test item keeps its class in the other modality, by method; a minute or two
-generator     a model trained here for ``--steps`` steps, by number of pairs and seed, judged in the same way
-unsynchronised  the same with sync_weight=0
+generator     a model trained here for ``--steps`` steps after ``--warm-up``, by number of pairs and seed, judged in the same
+              way
+unsynchronised  the same with sync_weight=0 and without a warm-up, which listens to the synchronizer too
 rotated       the conditional model from a digit to the same digit turned, ``--steps`` steps
 """
 
@@ -52,8 +54,15 @@ METHODS: dict[str, dict[str, Any]] = {
     "hybrid": {"method": "hybrid"},
     "optimize, 1 start": {"method": "optimize", "restarts": 1},
 }
-SIZES = {"width": 12, "synchronizer_width": 8, "encoders": True}
-SETTINGS = {"batch_size": 16, "synchronizer_steps": 1000, "precision": "fp32", "progress": False}
+SIZES = {"width": 12, "concept_dim": 8, "private_dim": 8, "synchronizer_width": 8}
+SETTINGS = {
+    "batch_size": 16,
+    "synchronizer_steps": 1000,
+    "lr": 3e-4,
+    "sync_weight": 2.0,
+    "precision": "fp32",
+    "progress": False,
+}
 
 
 class Bench:
@@ -116,12 +125,14 @@ class Bench:
 
     def generator_cell(self, pairs: int, seed: int, **changes: Any) -> dict[str, Any]:
         torch.manual_seed(seed)
-        model, steps = self.new_model(), self.options.steps
+        model, steps = self.new_model(encoders=self.options.transfers > 0), self.options.steps
         folder = self.options.work / f"{self.pair}-{pairs}-{seed}-{'-'.join(changes)}"
-        settings = {**SETTINGS, "steps": steps, "per_group": pairs // CLASSES, "seed": seed, **changes}
+        settings = {**SETTINGS, "steps": steps, "warm_up_steps": self.options.warm_up, "seed": seed, **changes}
+        settings["per_group"] = pairs // CLASSES
         data: SyncData = as_sync_data(shuffled(self.train, seed))
         result = lsg.train(model, data, output_dir=folder, **settings)
-        return {"pairs": pairs, "steps": steps, "seed": seed, **self.scores(result.model)}
+        about = {"pairs": pairs, "steps": steps, "warm_up": settings["warm_up_steps"], "seed": seed}
+        return about | self.scores(result.model)
 
     def model_cell(self) -> dict[str, Any]:
         return {"model": self.options.model, **self.scores(lsg.load(self.options.model))}
@@ -139,7 +150,8 @@ class Bench:
             "samples": self.options.samples,
             "transfers": self.options.transfers,
         }
-        for source, target in ((self.first, self.second), (self.second, self.first)):
+        ways = ((self.first, self.second), (self.second, self.first)) if self.options.transfers else ()
+        for source, target in ways:
             found[f"{source} to {target}"] = self.transfers(model, source, target)
         return found
 
@@ -162,14 +174,14 @@ class Bench:
         """Judged by turning the result back and asking for its digit."""
         torch.manual_seed(seed)
         model = lsg.create_model("cond_syncgan_28")
-        values = self.train["image"].values
+        values = self.train[self.first].values
         data = {"first": _as_images(values), "second": _as_images(values.rot90(1, (2, 3))), "pairs": "aligned"}
         settings = {"steps": self.options.steps, "seed": seed, "precision": "fp32", "progress": False}
         settings |= {"synchronizer_lr": 1e-4, "batch_size": 32}
         result = lsg.train(model, data, output_dir=self.options.work / f"rotated-{seed}", **settings)
-        items = self.test["image"]
+        items = self.test[self.first]
         drawn = result.model.generate(content=_as_images(items.values), batch_size=100).values["second"]
-        said = classes_of(self.judges["image"], drawn.rot90(-1, (2, 3)))
+        said = classes_of(self.judges[self.first], drawn.rot90(-1, (2, 3)))
         return {"accuracy": agreement(said, items.labels), "steps": self.options.steps, "seed": seed}
 
 
@@ -209,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
                 if cell == "rotated":
                     bench.run(f"rotated-seed{seed}", bench.rotated_cell, seed)
                 elif cell == "unsynchronised":
-                    without = {"sync_weight": 0.0}
+                    without = {"sync_weight": 0.0, "warm_up_steps": 0}
                     bench.run(f"unsynchronised-seed{seed}", lambda s=seed, w=without: bench.generator_cell(0, s, **w))
                 else:
                     work = bench.synchronizer_cell if cell == "synchronizer" else bench.generator_cell
@@ -246,9 +258,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pairs", default="0,1000,200,100,10", help="numbers of pairs; 0 for all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2000, help="of the cells that train")
+    parser.add_argument("--warm-up", type=int, default=300, help="steps of redrawing before them")
     parser.add_argument("--synchronizer-steps", type=int, default=600)
     parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--transfers", type=int, default=200, help="test items each way")
+    parser.add_argument("--transfers", type=int, default=200, help="test items each way; 0 for none, and no encoders")
     parser.add_argument("--output", type=Path, default=here / "crossmodal")
     parser.add_argument("--table", type=Path, default=here / "crossmodal.md")
     parser.add_argument("--work", type=Path, default=Path("runs/crossmodal"), help="judges and trainings")

@@ -78,6 +78,41 @@ def test_cells_are_written_once_and_make_a_table(data, small, tmp_path, capsys):
     assert "Ceiling" in table and "sync_weight=0 | not run" in table
 
 
+def test_a_training_on_few_pairs_is_scored_by_its_pairs(data, small, tmp_path, monkeypatch):
+    import crossmodal
+
+    monkeypatch.setitem(crossmodal.SETTINGS, "synchronizer_steps", 1)
+    common = [
+        "--pair",
+        "garments",
+        "--data",
+        f"digit={data}",
+        "--data",
+        f"garment={data}",
+        "--table",
+        str(tmp_path / "t.md"),
+    ]
+    common += [
+        "--work",
+        str(tmp_path / "work"),
+        "--seeds",
+        "1",
+        "--pairs",
+        "10",
+        "--samples",
+        "20",
+        "--transfers",
+        "0",
+    ]
+    crossmodal.main([*common, "--output", str(tmp_path), "--steps", "1", "--cells", "generator,unsynchronised"])
+    found = json.loads((tmp_path / "garments-generator-pairs10-seed0.json").read_text())
+    assert 0 <= found["sync_rate"] <= 1 and found["pairs"] == 10 and "digit to garment" not in found
+    table = (tmp_path / "t.md").read_text()
+    row = next(line for line in table.splitlines() if line.startswith("| 10 |"))
+    assert f"{found['sync_rate']:.3f} (1 seed)" in row
+    assert "| sync_weight=0, 1 steps |" in table and "classes, garment" in table
+
+
 def test_a_collapsed_model_does_not_pass(tmp_path):
     from _crossmodal_report import report
 

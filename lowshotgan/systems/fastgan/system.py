@@ -4,9 +4,8 @@ Liu et al., "Towards Faster and Stabilized GAN Training for High-fidelity Few-sh
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
@@ -15,24 +14,23 @@ from torch import Tensor
 from lowshotgan.checks import one_of
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
-from lowshotgan.nets.batch_norm import batch_statistics, recompute_batch_norm
+from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.fastgan import Discriminator, Generator, Noise, Tanh
-from lowshotgan.systems.base import System
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
 from lowshotgan.systems.fastgan.stages import source_stage
 from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
 from lowshotgan.systems.perceptual import load_perceptual
+from lowshotgan.systems.settling import Settling
 from lowshotgan.systems.walks import parse_stops, slerp, walk
-from lowshotgan.types import PathLike, Stage
+from lowshotgan.types import Stage
 
 
-class FastGAN(System):
+class FastGAN(Settling):
     """An unconditional generator with its discriminator.
 
     Attributes:
         generator: the averaged generator.
         discriminator: its discriminator, or ``None`` if the weights came without one.
-        statistics_samples: latents behind the batch-norm statistics of a trained generator.
     """
 
     system = "fastgan"
@@ -48,7 +46,6 @@ class FastGAN(System):
             config.resolution, z_dim=config.z_dim, width=config.generator_width, tanh=cast(Tanh, config.tanh)
         )
         self.discriminator = Discriminator(config.resolution, width=config.discriminator_width)
-        self._stale = False
 
     @torch.no_grad()
     def generate(
@@ -161,25 +158,9 @@ class FastGAN(System):
             batches,
             training,
             perceptual=perceptual,
-            on_step=self._mark_stale,
+            on_step=self.moved,
             preview_seeds=preview_seeds,
         )
-
-    def settle(self) -> None:
-        """Recompute the batch-norm statistics if the averaged weights have moved since the last time."""
-        if self._stale:
-            recompute_batch_norm(self.generator, z_dim=self.generator.z_dim, samples=self.statistics_samples)
-            self._stale = False
-
-    def save_pretrained(
-        self, folder: PathLike, *, discriminator: bool = True, extra_files: Mapping[str, Any] | None = None
-    ) -> Path:
-        """Write the model folder (see ``System.save_pretrained``), with statistics that belong to the weights."""
-        self.settle()
-        return super().save_pretrained(folder, discriminator=discriminator, extra_files=extra_files)
-
-    def _mark_stale(self, step: int, log: dict[str, float]) -> None:
-        self._stale = True
 
     def _draw(self, latents: Tensor, noise: Noise) -> Tensor:
         image = self.generator(latents.to(self.device, torch.float32), noise=noise)

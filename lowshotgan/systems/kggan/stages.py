@@ -17,7 +17,7 @@ from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
 from lowshotgan.losses.knowledge_guided import embedding_distance
 from lowshotgan.nets.shift import random_shift
 from lowshotgan.systems.kggan.config import KGGANTraining
-from lowshotgan.systems.kggan.guided import KnowledgeGenerator
+from lowshotgan.systems.kggan.generator import KnowledgeGenerator
 from lowshotgan.systems.kggan.networks import EmbeddingNets
 from lowshotgan.systems.kggan.nuisance import Nuisance
 from lowshotgan.systems.kggan.warm_up import Redrawing

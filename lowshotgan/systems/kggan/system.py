@@ -20,41 +20,37 @@ from lowshotgan.data.sources import open_source
 from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
-from lowshotgan.nets.batch_norm import recompute_batch_norm
-from lowshotgan.systems.base import System, make_config
+from lowshotgan.systems.base import make_config
 from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
 from lowshotgan.systems.kggan.config import KGGANConfig, KGGANTraining
-from lowshotgan.systems.kggan.guided import KnowledgeGenerator, make_discriminator, rows_of
-from lowshotgan.systems.kggan.paths import AnyCategory, blend_latents
-from lowshotgan.systems.kggan.reading import Reading
+from lowshotgan.systems.kggan.embedding import EmbeddingStages
+from lowshotgan.systems.kggan.generator import AnyCategory, KnowledgeGenerator, make_discriminator, rows_of
 from lowshotgan.systems.kggan.stages import KGGANLosses, adversarial_stage
 from lowshotgan.systems.kggan.warm_up import Redrawing, warm_up_stage
-from lowshotgan.systems.walks import walk
-from lowshotgan.types import PathLike, Stage
+from lowshotgan.systems.settling import Settling
+from lowshotgan.systems.walks import slerp, walk
+from lowshotgan.types import Stage
 
 Category = str | Sequence[str] | Attributes | Tensor
 
 
-class KGGAN(System):
+class KGGAN(Settling):
     """A generator of seen and unseen categories, with the network that reads embeddings and the table of vectors.
 
     Attributes:
         generator: the averaged generating network, E and the table.
         discriminator: its discriminator of seen categories, or ``None`` if the weights came without one.
-        statistics_samples: latents behind the batch-norm statistics of a trained generator.
     """
 
     system = "kggan"
     Config = KGGANConfig
     Training = KGGANTraining
     generator: KnowledgeGenerator
-    statistics_samples = 1000
 
     def __init__(self, config: KGGANConfig, *, arch: str) -> None:
         super().__init__(config, arch=arch)
         self.generator = KnowledgeGenerator(config)
         self.discriminator = make_discriminator(config)
-        self._stale = False
 
     @classmethod
     def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
@@ -174,7 +170,7 @@ class KGGAN(System):
             raise ConfigError("interpolate needs two stops: two seeds, or one seed and categories=[...] with two.")
         codes = latents_from_seeds([numbers[i % len(numbers)] for i in range(stops)], self.config.z_dim)
         told = torch.cat([self.indication(chosen[i % len(chosen)], None, 1) for i in range(stops)])
-        codes = walk(codes, frames=frames, loop=loop, blend=blend_latents)
+        codes = walk(codes, frames=frames, loop=loop, blend=slerp)
         told = walk(told.cpu(), frames=frames, loop=loop)
         with torch.no_grad():
             return Generation(self._draw(codes, told.to(self.device), size), None, codes, output_type)
@@ -259,9 +255,9 @@ class KGGAN(System):
             "device": self.device,
         }
         generator, seen = self.generator, rows_of(self.config.seen, self.categories)
-        reading = Reading(generator, self.config, images, training, options)
-        yield from reading.stages()
-        self.details["embedding"] = reading.details
+        embedding = EmbeddingStages(generator, self.config, images, training, options)
+        yield from embedding.stages()
+        self.details["embedding"] = embedding.details
         live = copy.deepcopy(generator.network).requires_grad_(True).train()
         generator.network.eval().requires_grad_(False)
         redrawing = Redrawing(generator, images, seen, seed=seed) if training.warm_up_steps else None
@@ -279,18 +275,11 @@ class KGGAN(System):
         )
         batches = CategoryBatches(images, training.batch_size, **options)
         self._stale = True
-        yield adversarial_stage(losses, batches, self._mark_stale, lambda: self._preview(preview_seeds))
+        yield adversarial_stage(losses, batches, self.moved, lambda: self._preview(preview_seeds))
 
-    def settle(self) -> None:
-        """Recompute the batch-norm statistics if the averaged weights have moved since the last time."""
-        if self._stale:
-            recompute_batch_norm(AnyCategory(self.generator), z_dim=self.config.z_dim, samples=self.statistics_samples)
-            self._stale = False
-
-    def save_pretrained(self, folder: PathLike, **options: Any) -> Any:
-        """Write the model folder (see ``System.save_pretrained``), with statistics that belong to the weights."""
-        self.settle()
-        return super().save_pretrained(folder, **options)
+    def drawing(self) -> AnyCategory:
+        """The generating network, with categories of its own choice."""
+        return AnyCategory(self.generator)
 
     def indication(self, category: Category | None, seeds: Sequence[int] | None, count: int) -> Tensor:
         """``(count, k)`` what the generating network is told; see ``generate``."""
@@ -343,15 +332,8 @@ class KGGAN(System):
 
     def _preview(self, seeds: Sequence[int]) -> Tensor:
         names = list(self.config.unseen[:4]) + list(self.config.seen)
-        stale, self._stale = self._stale, False  # the statistics are recomputed when training ends
-        try:
-            pictures = [self.generate(category=name, seeds=list(seeds)).tensor for name in names[:8]]
-        finally:
-            self._stale = stale
-        return torch.cat(pictures)
-
-    def _mark_stale(self, step: int, log: dict[str, float]) -> None:
-        self._stale = True
+        with self.unsettled():
+            return torch.cat([self.generate(category=name, seeds=list(seeds)).tensor for name in names[:8]])
 
 
 def as_knowledge(given: Any) -> Knowledge:

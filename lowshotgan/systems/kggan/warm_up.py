@@ -16,7 +16,7 @@ from lowshotgan.data.categories import CategorySet
 from lowshotgan.data.images import from_uint8
 from lowshotgan.losses.reconstruction import pyramid_error
 from lowshotgan.systems.kggan.config import KGGANTraining
-from lowshotgan.systems.kggan.guided import KnowledgeGenerator
+from lowshotgan.systems.kggan.generator import KnowledgeGenerator
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 FITTED = 4000

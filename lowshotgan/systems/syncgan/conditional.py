@@ -6,24 +6,21 @@ a matching-aware conditional GAN, but what is real and what matches are asked of
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import keywords, one_of, positive, whole
-from lowshotgan.data.dataset import IMAGE_OPTIONS
+from lowshotgan.checks import one_of, positive, whole
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
 from lowshotgan.losses.synchrony import synchrony
-from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import OutputType, check_drawing
 from lowshotgan.systems.syncgan.conditional_networks import ConditionalGenerator, ConditionalJudges, CondSyncGANConfig
-from lowshotgan.systems.syncgan.data import PairBatches, SyncData, read_sync_data
-from lowshotgan.systems.syncgan.inversion import pictures
-from lowshotgan.systems.syncgan.modalities import as_lines
-from lowshotgan.systems.syncgan.results import JointGeneration
+from lowshotgan.systems.syncgan.cross_modal import CrossModal
+from lowshotgan.systems.syncgan.data import PairBatches, SyncData
+from lowshotgan.systems.syncgan.results import JointGeneration, pictures, side_by_side
 from lowshotgan.types import Batch, ParamGroup, Phase, Stage
 
 
@@ -107,13 +104,13 @@ class CondSyncGANLosses:
         return values
 
 
-class CondSyncGAN(System):
+class CondSyncGAN(CrossModal):
     """Draws items of one modality that match items of another.
 
     Attributes:
         generator: from the one to the other.
         discriminator: the judges, or ``None`` if the weights came without them.
-        modalities: by name.
+        names: what is given and what is drawn.
     """
 
     system = "cond_syncgan"
@@ -124,17 +121,11 @@ class CondSyncGAN(System):
 
     def __init__(self, config: CondSyncGANConfig, *, arch: str) -> None:
         super().__init__(config, arch=arch)
-        self.modalities, self.names = config.parsed, config.names
+        self.names = config.names
         first, second = (self.modalities[name].shape for name in self.names)
         self.generator = ConditionalGenerator(first, second, config.noise_dim)
         self.discriminator = ConditionalJudges(config)
         self._shown: Tensor | None = None
-
-    @classmethod
-    def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
-        """An untrained system; ``modalities`` may be a mapping from name to modality, or to its line of text."""
-        lines = {"modalities": as_lines(arguments["modalities"])} if "modalities" in arguments else {}
-        return super().build({**arguments, **lines}, arch=arch)
 
     @torch.no_grad()
     def generate(
@@ -197,14 +188,6 @@ class CondSyncGAN(System):
                 )
         return self.generate(n, content=items, **options)
 
-    def read_data(self, data: Any, **options: Any) -> SyncData:
-        """Items of both modalities with ``labels`` or ``pairs``; see ``read_sync_data``."""
-        return read_sync_data(data, self.modalities, **options)
-
-    @property
-    def data_options(self) -> frozenset[str]:
-        return keywords(read_sync_data) | IMAGE_OPTIONS | frozenset(self.modalities)
-
     def stages(self, data: SyncData, training: CondSyncGANTraining | None = None, **process: int) -> Iterator[Stage]:
         """One stage: D, S, then G against D, then G against S, each a step of its own.
 
@@ -217,9 +200,7 @@ class CondSyncGAN(System):
             ConfigError: if the model came without its judges.
         """
         training = training or CondSyncGANTraining()
-        judges = self.discriminator
-        if judges is None:
-            raise ConfigError(f"{self.arch} was loaded without its judges; training needs them.")
+        judges: ConditionalJudges = self.judges_for("training")
         self.requires_grad_(True).train()
         losses = CondSyncGANLosses(self.generator, judges, self.names)
         members, _ = data.split(training.per_group)
@@ -254,7 +235,4 @@ class CondSyncGAN(System):
         noise = Draws(0).normal(len(self._shown), self.config.noise_dim).to(self.device)
         made = self.generator.eval()(self._shown.to(self.device), noise).cpu()
         self.generator.train(mode)
-        shown = [pictures({"shown": values}) for values in (self._shown, made)]
-        side = max(values.shape[-1] for values in shown)
-        shown = [torch.nn.functional.interpolate(values, size=(side, side)) for values in shown]
-        return torch.stack(shown, dim=1).flatten(0, 1)
+        return side_by_side([self._shown, made])

@@ -60,7 +60,7 @@ class SyncGANConfig:
 
 @dataclass(frozen=True)
 class SyncGANTraining:
-    """How SyncGAN is trained: the synchronizer first, then everything.
+    """How SyncGAN is trained: the synchronizer first, then everything; a warm-up may come between.
 
     Attributes:
         steps: of the adversarial stage.
@@ -68,6 +68,9 @@ class SyncGANTraining:
         synchronizer_steps: of the first stage.
         synchronizer_every: steps of the second stage between two of the synchronizer.
         synchronizer_lr: of both.
+        warm_up_steps: between the two, of the generators alone, redrawing items from codes that the synchronizer's towers
+            and the items themselves give; 0 for none, as in the paper.
+        warm_up_lr: Adam's learning rate there.
         lr: of generators and discriminators; betas (0.5, 0.999).
         sync_weight: of what the synchronizer says of generated pairs.
         async_weight: of telling apart pairs of independent codes; by default 1 with at least eight groups, 0.25 with
@@ -85,6 +88,8 @@ class SyncGANTraining:
     synchronizer_steps: int = 1_000
     synchronizer_every: int = 4
     synchronizer_lr: float = 1e-3
+    warm_up_steps: int = 0
+    warm_up_lr: float = 2e-3
     lr: float = 4e-4
     sync_weight: float = 1.0
     async_weight: float | None = None
@@ -98,7 +103,8 @@ class SyncGANTraining:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "synchronizer_steps", "synchronizer_every", "synchronizer_lr", "lr"):
             positive(name, getattr(self, name))
-        for name in ("sync_weight", "per_group", "shift", "encoder_steps", "encoder_lr"):
+        positive("warm_up_lr", self.warm_up_lr)
+        for name in ("warm_up_steps", "sync_weight", "per_group", "shift", "encoder_steps", "encoder_lr"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
         if self.async_weight is not None and self.async_weight < 0:

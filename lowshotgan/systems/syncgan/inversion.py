@@ -4,7 +4,6 @@ The released method is plain descent from one start; here Adam from several star
 the synchronizer's branch, keeps the best of each item.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -108,14 +107,6 @@ def with_private(generator: JointGenerator, found: Found, name: str, *, seed: in
     for kept in (slice(generator.concept_dim), generator.private(name)):
         fresh[:, kept] = found.latents[:, kept]
     return fresh
-
-
-def pictures(values: Mapping[str, Tensor]) -> Tensor:
-    """``(N, 3, H, W)`` of the first modality: grey becomes RGB, vectors become stripes."""
-    first = next(iter(values.values()))
-    if first.shape[-1] == 1:
-        first = first.flatten(1)[:, None, None, :].expand(-1, -1, 8, -1)
-    return first.expand(-1, 3, -1, -1)
 
 
 def squared_error(drawn: Tensor, items: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What SyncGAN returns: generated items of one modality or of several."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from lowshotgan.data.audio import Sound
 from lowshotgan.data.images import image_grid
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.generation import Generation
-from lowshotgan.systems.syncgan.inversion import pictures
 from lowshotgan.systems.syncgan.modalities import Modality
 
 
@@ -47,16 +46,14 @@ class JointGeneration(Generation):
             columns: concepts in a row; nearly square by default.
         """
         shown = [
-            pictures({name: values.flip(2) if self._is_sound(name) else values})
+            values.flip(2) if self._is_sound(name) else values
             for name, values in self.values.items()
             if values.shape[-1] > 1
         ]
         if not shown:
             return super().grid(columns)
-        side = max(values.shape[-1] for values in shown)
-        tiles = torch.stack([F.interpolate(values, size=(side, side)) for values in shown], dim=1).flatten(0, 1)
         columns = columns or math.ceil(math.sqrt(len(self)))
-        return image_grid(tiles, columns * len(shown))
+        return image_grid(side_by_side(shown), columns * len(shown))
 
     def _is_sound(self, name: str) -> bool:
         return self.modalities[name].spec.startswith("logmel")
@@ -87,3 +84,18 @@ class JointGeneration(Generation):
                 paths.append(folder / f"{prefix}{number:06d}_{name}.{ending}")
                 one.save(paths[-1])
         return paths
+
+
+def pictures(values: Mapping[str, Tensor]) -> Tensor:
+    """``(N, 3, H, W)`` of the first modality: grey becomes RGB, vectors become stripes."""
+    first = next(iter(values.values()))
+    if first.shape[-1] == 1:
+        first = first.flatten(1)[:, None, None, :].expand(-1, -1, 8, -1)
+    return first.expand(-1, 3, -1, -1)
+
+
+def side_by_side(shown: Sequence[Tensor]) -> Tensor:
+    """``(M N, 3, S, S)`` of M times ``(N, C, H, W)``: position by position, all as large as the largest."""
+    side = max(values.shape[-1] for values in shown)
+    alike = [F.interpolate(values.expand(-1, 3, -1, -1), size=(side, side)) for values in shown]
+    return torch.stack(alike, dim=1).flatten(0, 1)

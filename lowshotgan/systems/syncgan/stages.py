@@ -1,6 +1,7 @@
 """The stages of SyncGAN (Chen, Chen and Hu, ICME 2018), for any number of modalities.
 
 synchronizer   S <- do these two show the same concept? real pairs only
+warm_up        G_m <- redraw real items; only if asked for, see warm_up.py
 adversarial    D_m <- real or generated;  S again, now and then;  G <- fool every D_m, be synchronous for one code
                and asynchronous for two
 encoders       E_m <- invert the finished G_m; only for models that have encoders
@@ -25,6 +26,9 @@ from lowshotgan.systems.syncgan.config import SyncGANTraining
 from lowshotgan.systems.syncgan.inversion import squared_error
 from lowshotgan.systems.syncgan.networks import Concat, JointGenerator, Judges, TwoTower
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
+
+HEAD_START = 100
+"""Steps that the discriminators are ahead after a warm-up, so that their first gradients do not undo it."""
 
 
 class SyncGANLosses:
@@ -162,7 +166,13 @@ def adversarial_stage(
                 {"synchrony": 1.0, "generated": 1.0},
                 every=training.synchronizer_every,
             ),
-            Phase("generator", "generator", losses.generator_terms, generator_weights),
+            Phase(
+                "generator",
+                "generator",
+                losses.generator_terms,
+                generator_weights,
+                start=min(HEAD_START, training.warm_up_steps),
+            ),
         ],
         modules={"generator": losses.generator, "judges": judges},
         averages={"generator": (losses.generator, averaged)},

@@ -5,40 +5,37 @@ Chen, Chen and Hu, "Synchronize the Latent Space of Cross-modal GANs", ICME 2018
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import keywords, one_of, positive
-from lowshotgan.data.dataset import IMAGE_OPTIONS
+from lowshotgan.checks import one_of, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import tell, warn
-from lowshotgan.nets.batch_norm import recompute_batch_norm
-from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import OutputType, check_drawing, requested_latents
+from lowshotgan.systems.settling import Settling
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
-from lowshotgan.systems.syncgan.data import PairBatches, SyncData, read_sync_data
-from lowshotgan.systems.syncgan.inversion import choose, invert, pictures, with_private
+from lowshotgan.systems.syncgan.cross_modal import CrossModal
+from lowshotgan.systems.syncgan.data import PairBatches, SyncData
+from lowshotgan.systems.syncgan.inversion import choose, invert, with_private
 from lowshotgan.systems.syncgan.measures import held_out_auc, usual_errors
-from lowshotgan.systems.syncgan.modalities import as_lines
 from lowshotgan.systems.syncgan.networks import JointGenerator, Judges
-from lowshotgan.systems.syncgan.results import JointGeneration
+from lowshotgan.systems.syncgan.results import JointGeneration, pictures, side_by_side
 from lowshotgan.systems.syncgan.stages import SyncGANLosses, adversarial_stage, encoder_stage, synchronizer_stage
-from lowshotgan.types import PathLike, Stage
+from lowshotgan.systems.syncgan.warm_up import POOL, Redrawing, warm_up_stage
+from lowshotgan.types import Stage
 
 READY = 0.7
 """Area under the curve below which the synchronizer cannot teach."""
 
 
-class SyncGAN(System):
+class SyncGAN(CrossModal, Settling):
     """One generator for each modality, all driven by one concept, and a judge of what belongs together.
 
     Attributes:
         generator: the averaged generators.
         discriminator: discriminators and synchronizer, or ``None`` if the weights came without them.
-        modalities: by name.
-        statistics_samples: latents behind the batch-norm statistics of trained generators.
     """
 
     system = "syncgan"
@@ -47,20 +44,11 @@ class SyncGAN(System):
     FineTuning = SyncGANFineTuning
     generator: JointGenerator
     discriminator: Judges | None
-    statistics_samples = 1000
 
     def __init__(self, config: SyncGANConfig, *, arch: str) -> None:
         super().__init__(config, arch=arch)
-        self.modalities = config.parsed
         self.generator = JointGenerator(config)
         self.discriminator = Judges(config)
-        self._stale = False
-
-    @classmethod
-    def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
-        """An untrained system; ``modalities`` may be a mapping from name to modality, or to its line of text."""
-        lines = {"modalities": as_lines(arguments["modalities"])} if "modalities" in arguments else {}
-        return super().build({**arguments, **lines}, arch=arch)
 
     @torch.no_grad()
     def generate(
@@ -179,8 +167,7 @@ class SyncGAN(System):
         Raises:
             ConfigError: for unequal numbers, or without the judges.
         """
-        if self.discriminator is None:
-            raise ConfigError(f"{self.arch} was loaded without its judges; save it with discriminator=True.")
+        judges: Judges = self.judges_for("synchrony()")
         one, other = names or tuple(self.modalities)[:2]
         a = self.modalities[one_of("modality", one, self.modalities)].read(first)
         b = self.modalities[one_of("modality", other, self.modalities)].read(second)
@@ -188,20 +175,11 @@ class SyncGAN(System):
             raise ConfigError(
                 f"synchrony needs as many items of two modalities, got {len(a)} {one} and {len(b)} {other}."
             )
-        judge = self.discriminator.synchronizer.eval()
-        logits: Tensor = judge(a.to(self.device), b.to(self.device), (one, other))
+        logits: Tensor = judges.synchronizer.eval()(a.to(self.device), b.to(self.device), (one, other))
         return logits.sigmoid().cpu()
 
-    def read_data(self, data: Any, **options: Any) -> SyncData:
-        """Items of every modality with ``labels`` or ``pairs``; see ``read_sync_data``."""
-        return read_sync_data(data, self.modalities, **options)
-
-    @property
-    def data_options(self) -> frozenset[str]:
-        return keywords(read_sync_data) | IMAGE_OPTIONS | frozenset(self.modalities)
-
     def stages(self, data: SyncData, training: SyncGANTraining | None = None, **process: int) -> Iterator[Stage]:
-        """Train the synchronizer, say how good it is, then train everything; ``generator`` then holds the average.
+        """Train the synchronizer, say how good it is, then everything; ``generator`` then holds the average.
 
         Args:
             data: from ``read_data``.
@@ -212,49 +190,42 @@ class SyncGAN(System):
             ConfigError: if the model came without its judges.
         """
         training = training or SyncGANTraining()
-        if self.discriminator is None:
-            raise ConfigError(f"{self.arch} was loaded without its judges; training needs them.")
+        judges: Judges = self.judges_for("training")
         members, held_out = data.split(training.per_group)
         averaged, live = self.generator, copy.deepcopy(self.generator).requires_grad_(True).train()
         averaged.eval().requires_grad_(False)
-        losses = SyncGANLosses(live, self.discriminator.train(), training, hinge=self.config.preset == "modern")
+        losses = SyncGANLosses(live, judges.train(), training, hinge=self.config.preset == "modern")
         batch = training.batch_size
         yield synchronizer_stage(losses, PairBatches(data, members, batch, device=self.device, **process))
-        self._tell_synchronizer(data, held_out)
-        self.discriminator.requires_grad_(True).train()
+        self._tell_synchronizer(judges, data, held_out)
+        self._stale = True
+        if training.warm_up_steps:
+            size, seed = max(POOL, batch), process.get("seed", 0)
+            redrawing = Redrawing(judges.synchronizer, live, data, share=batch / size, seed=seed)
+            pools = PairBatches(data, members, size, device=self.device, **process)
+            yield warm_up_stage(redrawing, averaged, pools, training, self._preview)
+        judges.requires_grad_(True).train()
         weight = training.async_weight
         if weight is None:
             weight = 0.5 if not data.by_label else 1.0 if len(members) >= 8 else 0.25
-        self._stale = True
         yield adversarial_stage(
             losses,
             averaged,
             PairBatches(data, members, batch, device=self.device, **process),
             async_weight=weight,
-            on_step=self._mark_stale,
+            on_step=self.moved,
             preview=self._preview,
         )
         if self.config.encoders and training.encoder_steps:
             self.settle()
             batches = PairBatches(data, members, batch, device=self.device, **process)
-            yield encoder_stage(averaged, self.discriminator.encoders, batches, training)
-            usual = usual_errors(averaged, self.discriminator.encoders, data)
+            yield encoder_stage(averaged, judges.encoders, batches, training)
+            usual = usual_errors(averaged, judges.encoders, data)
             self.details["encoders"] = {"steps": training.encoder_steps} | usual
 
     def finetune_stages(self, data: SyncData, training: SyncGANFineTuning, **process: int) -> Iterator[Stage]:
         """Learn from a few more pairs, beside all the unpaired items given: the stages of training, gently."""
         yield from self.stages(data, training, **process)
-
-    def settle(self) -> None:
-        """Recompute the batch-norm statistics if the averaged weights have moved since the last time."""
-        if self._stale:
-            recompute_batch_norm(self.generator, z_dim=self.config.z_dim, samples=self.statistics_samples)
-            self._stale = False
-
-    def save_pretrained(self, folder: PathLike, **options: Any) -> Any:
-        """Write the model folder (see ``System.save_pretrained``), with statistics that belong to the weights."""
-        self.settle()
-        return super().save_pretrained(folder, **options)
 
     def _method(self, method: str) -> str:
         """The method to use, once it is known that its networks are there."""
@@ -262,10 +233,8 @@ class SyncGAN(System):
         encoders = self.discriminator is not None and "encoders" in self.details
         if method == "auto":
             return "hybrid" if encoders else "optimize"
-        if method != "optimize" and self.discriminator is None:
-            raise ConfigError(
-                f"{self.arch} was loaded without its judges, which method={method!r} asks; use 'optimize'."
-            )
+        if method != "optimize":
+            self.judges_for(f"method={method!r}")
         if method in ("encoder", "hybrid") and not encoders:
             raise ConfigError(
                 f"{self.arch} has no trained encoders, which method={method!r} asks; train it with encoders=True and "
@@ -297,29 +266,19 @@ class SyncGAN(System):
         parts = [part.to(self.device) for part in codes.float().split(size)]
         return {name: torch.cat([generator.one(part, name).float().cpu() for part in parts]) for name in names}
 
-    def _tell_synchronizer(self, data: SyncData, held_out: Sequence[Mapping[str, Tensor]]) -> None:
+    def _tell_synchronizer(self, judges: Judges, data: SyncData, held_out: Sequence[Mapping[str, Tensor]]) -> None:
         """Say how well held-out items are matched, over all pairs of the first two modalities."""
-        assert self.discriminator is not None
         if not held_out:
             return
         one, other = tuple(self.modalities)[:2]
-        found = held_out_auc(self.discriminator.synchronizer, data, held_out, (one, other))
+        found = held_out_auc(judges.synchronizer, data, held_out, (one, other))
         self.details["synchronizer"] = {"held_out_auc": round(found, 4)}
         tell(f"The synchronizer tells matching from other pairs with an AUC of {found:.3f} on held-out items.")
         if found < READY:
             warn("the synchronizer hardly tells what belongs together; give more pairs or more synchronizer_steps.")
 
     def _preview(self) -> Tensor:
-        stale, self._stale = self._stale, False  # the statistics are recomputed when training ends
-        try:
+        with self.unsettled():
             made = self.generate(32)
-        finally:
-            self._stale = stale
-        square = {name: values for name, values in made.values.items() if values.shape[-1] > 1}
-        shown = [pictures({name: values}) for name, values in square.items()]
-        side = max([values.shape[-1] for values in shown], default=8)
-        shown = [torch.nn.functional.interpolate(values, size=(side, side)) for values in shown]
-        return torch.stack(shown, dim=1).flatten(0, 1) if shown else made.tensor
-
-    def _mark_stale(self, step: int, log: dict[str, float]) -> None:
-        self._stale = True
+        square = [values for values in made.values.values() if values.shape[-1] > 1]
+        return side_by_side(square) if square else made.tensor

@@ -431,7 +431,8 @@ def test_training_resumes_bit_for_bit(tmp_path):
                 raise Cut
 
         model = vectors()
-        training = SyncGANTraining(steps=3, batch_size=6, synchronizer_steps=3, synchronizer_every=2)
+        steps = {"steps": 3, "synchronizer_steps": 3, "warm_up_steps": 3}
+        training = SyncGANTraining(batch_size=6, synchronizer_every=2, **steps)
         settings = LoopSettings(precision="fp32", checkpoint_steps=1)
         stages = model.stages(model.read_data(clusters()), training)
         fit(stages, output_dir=folder, machine=Machine("cpu"), settings=settings, hooks=[cut])
@@ -439,7 +440,7 @@ def test_training_resumes_bit_for_bit(tmp_path):
         return {**model.generator.state_dict(), **model.discriminator.state_dict()}
 
     whole = run(tmp_path / "whole")
-    for stage in ("synchronizer", "adversarial"):
+    for stage in ("synchronizer", "warm_up", "adversarial"):
         with pytest.raises(Cut):
             run(tmp_path / "cut", stage)
     again = run(tmp_path / "cut")

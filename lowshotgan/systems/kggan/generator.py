@@ -139,6 +139,27 @@ class KnowledgeGenerator(nn.Module):
         return torch.cat(parts, dim=1)
 
 
+class AnyCategory(nn.Module):
+    """The generating network with categories of its own choice, seen and unseen ones in turn, never in one batch."""
+
+    def __init__(self, generator: KnowledgeGenerator) -> None:
+        super().__init__()
+        self.network = generator.network
+        self._generator = [generator]  # in a list, so that its other parts are not sub-modules
+        self._calls = 0
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Images of latents ``(B, z_dim)``."""
+        generator = self._generator[0]
+        is_seen = generator.table.is_seen[: generator.listed]
+        side = "seen" if self._calls % 2 == 0 or bool(is_seen.all()) else "unseen"
+        self._calls += 1
+        rows = (is_seen if side == "seen" else ~is_seen).nonzero()[:, 0]
+        chosen = rows[torch.arange(len(latents), device=rows.device) % len(rows)]
+        images: Tensor = self.network(latents, generator.indication(chosen, side))
+        return images
+
+
 def make_discriminator(config: KGGANConfig) -> nn.Module:
     """D: it is told seen categories only."""
     category_dim = config.listed if config.seen_indication == "one_hot" else config.embedding_dim

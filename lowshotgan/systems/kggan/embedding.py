@@ -11,7 +11,7 @@ from lowshotgan.data.images import from_uint8
 from lowshotgan.losses.knowledge_guided import nearest
 from lowshotgan.messages import tell, warn
 from lowshotgan.systems.kggan.config import KGGANConfig, KGGANTraining
-from lowshotgan.systems.kggan.guided import KnowledgeGenerator, make_embedding, rows_of
+from lowshotgan.systems.kggan.generator import KnowledgeGenerator, make_embedding, rows_of
 from lowshotgan.systems.kggan.networks import EmbeddingNets
 from lowshotgan.systems.kggan.nuisance import Nuisance
 from lowshotgan.systems.kggan.stages import EmbeddingLoss, View, embedding_stage
@@ -21,7 +21,7 @@ TESTED = 1000
 """At most so many images are read to estimate an accuracy."""
 
 
-class Reading:
+class EmbeddingStages:
     """The stages that train E, and the estimates that go into the model's details.
 
     Args:
