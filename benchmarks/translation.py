@@ -3,6 +3,7 @@
     python benchmarks/translation.py petals --model funit_32.petals_v1 --output docs/benchmarks
     python benchmarks/translation.py digits --model runs/digits --data MNIST --output docs/benchmarks
     python benchmarks/translation.py classes --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
+    python benchmarks/translation.py classes --model funit_64.petfaces_v1 --data FACES --label faces --output docs/benchmarks
     python benchmarks/translation.py fitting --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
     python benchmarks/translation.py page --output docs/benchmarks
 
@@ -204,6 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--per-class", type=int, default=100, help="real images of a class, for classes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--label", help="of the files, translation_LABEL; the task unless given")
     parser.add_argument("--output", type=Path, required=True)
     wish = parser.parse_args(arguments)
     wish.output.mkdir(parents=True, exist_ok=True)
@@ -213,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = lsg.load(wish.model)
     found, picture = run(wish.task, model, wish)
     columns = {"fitting": 1, "petals": SHOWN, "digits": 2 * SHOWN, "classes": SHOWN + 1}[wish.task]
-    name = f"translation_{wish.task}"
+    name = f"translation_{wish.label or wish.task}"
     about = {
         "model": wish.model,
         "training": model.details.get("training"),
