@@ -3,7 +3,7 @@
     python benchmarks/translation.py petals --model funit_32.petals_v1 --output docs/benchmarks
     python benchmarks/translation.py digits --model runs/digits --data MNIST --output docs/benchmarks
     python benchmarks/translation.py classes --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
-    python benchmarks/translation.py classes --model funit_64.petfaces_v1 --data FACES --label faces --output docs/benchmarks
+    python benchmarks/translation.py classes --model runs/faces --data FACES --label faces --output docs/benchmarks
     python benchmarks/translation.py fitting --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
     python benchmarks/translation.py page --output docs/benchmarks
 
