@@ -131,14 +131,15 @@ def _digits(found: dict[str, Any]) -> str:
         "green only. Mask and AdaIN are changed when drawing by the same weights: no ablation of the training.\n\n"
         "In the first attempt the red channel died in the first steps, which the warm-up prevents. In both early ones "
         "strokes came out for only one of the content's two brightnesses, whichever the colours, as if the networks "
-        "were linear. Likely reasons, changed together: with 16 channels the release's initial weights leave residual blocks almost without effect; "
+        "were linear. Likely reasons, changed together: with 16 channels the release's initial weights leave residual "
+        "blocks almost without effect; "
         "weights of 100 on reconstruction and cycle outvoted style and discriminators; and these learnt at every fifth "
         "of a thousand steps only. The recipe now begins with larger weights (`deviation`), weighs both with 20, trains "
         "the discriminators at every step and leaves the mask out: the way back could read the digit off "
         f"it, even if the translation has lost it.{_terms(found.get('terms'))}\n\n"
         "Strokes and ground then keep apart whatever the brightness, and colours are right far more often; but strokes are "
         "displaced, doubled or broken (similarity, SSIM, is lower than where they were absent), and many digits cannot "
-        "be read. No weights are published."
+        "be read. No weights are published. The run shared its core with other work."
     )
     legend = "Contents, exemplars, translations, right answers."
     return _section(title, found, legend, "digits", rows, checks)
