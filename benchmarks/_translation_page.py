@@ -20,7 +20,6 @@ Each needs trainings of its own, for which there was no time on the machine that
   far both follow the cut of an exemplar;
 - EGSC-IT trained without AdaIN and without masks, and the task of many digits in one picture;
 - training without the head start at the same budget, and with 15 instead of 60 classes;
-- fitting a code to K images of a class (the task `fitting`);
 - Omniglot, fonts and pet faces (`recipes/funit_64.petfaces.toml` was begun only).
 """
 CHECK = "| check | found | target | |\n|---|---|---|---|"
