@@ -1,6 +1,7 @@
 """The page of the translation benchmark: figures of the tasks that were run, beside their targets."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,7 @@ Each needs trainings of its own, for which there was no time on the machine that
   far both follow the cut of an exemplar;
 - EGSC-IT trained without AdaIN and without masks, and the task of many digits in one picture;
 - training without the head start at the same budget, and with 15 instead of 60 classes;
-- fitting a code to K images of a class (the task `fitting`);
-- Omniglot, fonts and pet faces.
+- Omniglot, fonts and pet faces (`recipes/funit_64.petfaces.toml` was begun only).
 """
 CHECK = "| check | found | target | |\n|---|---|---|---|"
 
@@ -28,15 +28,17 @@ CHECK = "| check | found | target | |\n|---|---|---|---|"
 def page(folder: Path) -> str:
     """Markdown of whatever tasks have left a JSON file in ``folder``."""
     parts = [HEAD]
-    for task, write in (("petals", _petals), ("classes", _classes), ("digits", _digits), ("fitting", _fitting)):
+    for task, write in SECTIONS.items():
         file = folder / f"translation_{task}.json"
         if file.is_file():
-            found = json.loads(file.read_text(encoding="utf-8"))
-            earlier = folder / f"translation_{task}_first.json"
-            if earlier.is_file():
-                found["first"] = json.loads(earlier.read_text(encoding="utf-8"))
-            parts.append(write(found))
+            earlier = sorted(folder.glob(f"translation_{task}_attempt*.json"))
+            parts.append(write(_read(file) | {"earlier": [_read(one) for one in earlier]}))
     return "\n".join([*parts, NOT_RUN])
+
+
+def _read(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def _petals(found: dict[str, Any]) -> str:
@@ -67,6 +69,16 @@ def _petals(found: dict[str, Any]) -> str:
 
 
 def _classes(found: dict[str, Any]) -> str:
+    return _of_folders(found, "Photographs of unseen kinds", "classes", "")
+
+
+def _faces(found: dict[str, Any]) -> str:
+    note = "Some 27 images of each training breed; reported, not gating (the target there is twice chance). "
+    return _of_folders(found, "Faces of unseen breeds", "faces", note, above_chance=2)
+
+
+def _of_folders(found: dict[str, Any], heading: str, task: str, note: str, *, above_chance: float = 5) -> str:
+    """A section of a model on class folders; ``above_chance`` times chance is the target of top-1."""
     after, before = found["trained"], found["untrained"]
     rows = [
         "| | top-1 all | top-1 unseen | top-5 unseen | DIPD | mean KD | mean FD | IS-like unseen |",
@@ -77,7 +89,7 @@ def _classes(found: dict[str, Any]) -> str:
     five, one, classes = after["K=5"], after["K=1"], len(after["unseen"])
     real = f"Real images reach {five['real_all']:.3f} among all and {five['real_test']:.3f} among the unseen kinds."
     checks = [
-        _check("top-1 among the unseen, K=5", five["top1_test"], 5 / classes),
+        _check("top-1 among the unseen, K=5", five["top1_test"], above_chance / classes),
         _check("mean KD less that of copied contents", five["kernel"] - after["copy"]["kernel"], 0.0, lower=True),
         _check("(a) mean KD at K=5 less that at K=1", five["kernel"] - one["kernel"], 0.0, lower=True),
         _check("(a) top-1 at K=5 less that at K=1", five["top1_test"] - one["top1_test"], -0.02),
@@ -89,30 +101,21 @@ def _classes(found: dict[str, Any]) -> str:
         "| (e) fewer training classes | not run | reported | |",
     ]  # fmt: skip
     title = (
-        f"## Photographs of unseen kinds\n\nInto {', '.join(after['unseen'])}; the contents are of the training kinds. The "
+        f"## {heading}\n\n{note}Into {', '.join(after['unseen'])}; the contents are of the training kinds. The "
         f"classifiers are linear on the library's own features, trained on half of the real images; the features "
         f"were learnt on images of these kinds too. The protocol tells how many images were compared. {real}\n\n"
         f"Protocol: `{after['protocol']}`."
     )
     legend = "Contents on top; each row an unseen kind: the first of its five exemplars, then the translations."
-    return _section(title, found, legend, "classes", rows, checks)
+    return _section(title, found, legend, task, rows, checks)
 
 
 def _digits(found: dict[str, Any]) -> str:
     rows = ["| | SSIM | colours, seen | colours, unseen | digit |", "|---|---|---|---|---|"]
     names = {"copy": "contents as they are", "truth": "the right answers"}
-    for key in ("copy", "full", "without mask", "without AdaIN", "truth"):
-        v = found[key]
-        rows.append(
-            f"| {names.get(key, key)} | {v['ssim']:.3f} | {v['colours_seen']:.3f} | {v['colours_unseen']:.3f} "
-            f"| {v['digit']:.3f} |"
-        )
-    if "first" in found:
-        v = found["first"]["full"]
-        rows.append(
-            f"| first attempt: rate 0.0005, no warm-up | {v['ssim']:.3f} | {v['colours_seen']:.3f} "
-            f"| {v['colours_unseen']:.3f} | {v['digit']:.3f} |"
-        )
+    keys = ("copy", "full", "without mask", "with mask", "without AdaIN", "truth")
+    rows += [_digit_row(names.get(key, key), found[key]) for key in keys if key in found]
+    rows += [_digit_row(attempt["changed"], attempt["full"]) for attempt in found["earlier"]]
     full = found["full"]
     checks = [
         _check("SSIM over copied contents", full["ssim"] - found["copy"]["ssim"], 0.1),
@@ -124,12 +127,33 @@ def _digits(found: dict[str, Any]) -> str:
     ]
     title = (
         "## Coloured digits\n\nDigits in black and white by one exemplar in two colours; in training, 5 to 9 were red on "
-        "green only. Mask and AdaIN are left out of the same weights when drawing: no ablation of the training. In the "
-        "first attempt the red channel died in the first steps, which the warm-up prevents; in both, strokes are lost "
-        "where the brightness of content and exemplar disagree."
+        "green only. Mask and AdaIN are changed when drawing by the same weights: no ablation of the training.\n\n"
+        "In the first attempt the red channel died in the first steps, which the warm-up prevents. In both early ones "
+        "strokes came out for only one of the content's two brightnesses, whichever the colours, as if the networks "
+        "were linear. Likely reasons, changed together: with 16 channels the release's initial weights leave residual "
+        "blocks almost without effect; "
+        "weights of 100 on reconstruction and cycle outvoted style and discriminators; and these learnt at every fifth "
+        "of a thousand steps only. The recipe now begins with larger weights (`deviation`), weighs both with 20, trains "
+        "the discriminators at every step and leaves the mask out: the way back could read the digit off "
+        f"it, even if the translation has lost it.{_terms(found.get('terms'))}\n\n"
+        "Strokes and ground then keep apart whatever the brightness, and colours are right far more often; but strokes are "
+        "displaced, doubled or broken (similarity, SSIM, is lower than where they were absent), and many digits cannot "
+        "be read. No weights are published. The run shared its core with other work."
     )
     legend = "Contents, exemplars, translations, right answers."
     return _section(title, found, legend, "digits", rows, checks)
+
+
+def _terms(found: dict[str, Any] | None) -> str:
+    """What the semantic and the style term think of right and wrong answers."""
+    if found is None:
+        return ""
+    right, blank, exchanged = found["right"], found["blank"], found["exchanged"]
+    return (
+        f" On the features `{found['features']}` the semantic term hardly tells the right answer ({right['semantic']:.3f}) "
+        f"from a blank ground ({blank['semantic']:.3f}); the style term does ({right['style']:.4f} against "
+        f"{blank['style']:.4f}, and {exchanged['style']:.4f} for stroke and ground exchanged), so the recipe leans on it."
+    )
 
 
 def _fitting(found: dict[str, Any]) -> str:
@@ -183,6 +207,10 @@ def _petal_row(name: str, values: dict[str, float]) -> str:
     return f"| {name} | {values['accuracy']:.3f} | {values['iou']:.3f} | {values['l1']:.3f} |"
 
 
+def _digit_row(name: str, v: dict[str, float]) -> str:
+    return f"| {name} | {v['ssim']:.3f} | {v['colours_seen']:.3f} | {v['colours_unseen']:.3f} | {v['digit']:.3f} |"
+
+
 def _class_row(name: str, v: dict[str, float]) -> str:
     keys = ("top1_all", "top1_test", "top5_test", "content", "kernel", "frechet", "score_test")
     return f"| {name} | " + " | ".join(f"{v[key]:.3f}" if key in v else "" for key in keys) + " |"
@@ -195,3 +223,8 @@ def _check(name: str, value: float, target: float, *, lower: bool = False) -> st
 
 def _ratio(value: float, to: float) -> float:
     return value / max(to, 1e-8)
+
+
+SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "petals": _petals, "classes": _classes, "faces": _faces, "digits": _digits, "fitting": _fitting,
+}  # fmt: skip

@@ -3,6 +3,7 @@
     python benchmarks/translation.py petals --model funit_32.petals_v1 --output docs/benchmarks
     python benchmarks/translation.py digits --model runs/digits --data MNIST --output docs/benchmarks
     python benchmarks/translation.py classes --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
+    python benchmarks/translation.py classes --model runs/faces --data FACES --label faces --output docs/benchmarks
     python benchmarks/translation.py fitting --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
     python benchmarks/translation.py page --output docs/benchmarks
 
@@ -32,9 +33,11 @@ from torch import Tensor
 import lowshotgan as lsg
 from lowshotgan.data.classes import load_classes
 from lowshotgan.data.images import from_uint8, image_grid, to_pil, to_uint8
+from lowshotgan.losses.reconstruction import gram_difference, layout_difference
 from lowshotgan.metrics.extractors import load_extractor
 from lowshotgan.metrics.kernel import kernel_distance
 from lowshotgan.metrics.translation import RealImages, Translations, layout_distance, measure_translation, pairing
+from lowshotgan.systems.perceptual import load_maps
 from lowshotgan.systems.translation_evaluation import Target, evaluate_translator
 
 SHOTS = (1, 5, 10, 20)
@@ -93,13 +96,35 @@ def digits(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str, 
     chosen = torch.randint(len(_digits.COLOURS), (len(masks),), generator=generator)
     order = torch.randperm(len(others), generator=generator)
     exemplars = _digits.painted(others[order], _digits.COLOURS[chosen])
-    ways: dict[str, dict[str, Any]] = {"full": {}, "without mask": {"mask": False}, "without AdaIN": {"adain": "none"}}
+    other = "without mask" if model.config.mask else "with mask"
+    ways: dict[str, dict[str, Any]] = {
+        "full": {},
+        other: {"mask": not model.config.mask},
+        "without AdaIN": {"adain": "none"},
+    }
     made = {name: model.translate(content, exemplars[:, None], **way).tensor for name, way in ways.items()}
     truth = _digits.painted(masks, _digits.COLOURS[chosen])
     judged = {"copy": content, "truth": truth, **made}
-    found = {name: asdict(_digits.judge(one, masks, labels, chosen, known)) for name, one in judged.items()}
+    found: dict[str, Any] = {
+        name: asdict(_digits.judge(one, masks, labels, chosen, known)) for name, one in judged.items()
+    }
+    found["terms"] = seen_terms(content, exemplars, masks, _digits.COLOURS[chosen])
     shown = torch.randperm(len(masks), generator=generator)[: 2 * SHOWN]
     return found, torch.cat([one[shown] for one in (content, exemplars, made["full"], truth)])
+
+
+def seen_terms(content: Tensor, exemplars: Tensor, masks: Tensor, colours: Tensor) -> dict[str, Any]:
+    """Semantic and style differences, as the training counts them, of the right answers and of two wrong ones: the ground
+    alone, and stroke and ground exchanged."""
+    features = load_maps("auto", content.device)
+    layout, manner = features.maps(content), features.maps(exemplars)
+    shown = {"right": masks, "blank": torch.zeros_like(masks), "exchanged": 1 - masks}
+    found: dict[str, Any] = {"features": features.name}
+    for name, strokes in shown.items():
+        maps = features.maps(_digits.painted(strokes, colours))
+        semantic, style = layout_difference(maps, layout).mean(), gram_difference(maps, manner).mean()
+        found[name] = {"semantic": float(semantic), "style": float(style)}
+    return found
 
 
 def classes(
@@ -204,6 +229,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--per-class", type=int, default=100, help="real images of a class, for classes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--label", help="of the files, translation_LABEL; the task unless given")
     parser.add_argument("--output", type=Path, required=True)
     wish = parser.parse_args(arguments)
     wish.output.mkdir(parents=True, exist_ok=True)
@@ -213,7 +239,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = lsg.load(wish.model)
     found, picture = run(wish.task, model, wish)
     columns = {"fitting": 1, "petals": SHOWN, "digits": 2 * SHOWN, "classes": SHOWN + 1}[wish.task]
-    name = f"translation_{wish.task}"
+    name = f"translation_{wish.label or wish.task}"
     about = {
         "model": wish.model,
         "training": model.details.get("training"),

@@ -28,9 +28,10 @@ class Translator(nn.Module):
     Args:
         width: channels of the first layers.
         levels: 1 + halvings of the resolution (3 in the paper, 1 for its 28 px digits).
+        deviation: of the initial weights.
     """
 
-    def __init__(self, *, width: int = 64, levels: int = 3) -> None:
+    def __init__(self, *, width: int = 64, levels: int = 3, deviation: float = 0.02) -> None:
         super().__init__()
         channels = width * 2 ** (levels - 1)
         self.encoders = nn.ModuleDict({domain: Encoder(width, levels) for domain in DOMAINS})
@@ -38,7 +39,7 @@ class Translator(nn.Module):
         self.shared_encoder = ResBlock(channels)
         self.shared_drawer = ResBlock(channels)
         self.style_encoders = nn.ModuleDict({domain: Encoder(width, levels) for domain in DOMAINS})
-        truncated_init(self)
+        truncated_init(self, deviation)
         self.style_encoders.requires_grad_(False)
 
     def trained(self) -> list[nn.Parameter]:
@@ -85,17 +86,17 @@ class MaskNet(nn.Module):
     """An auto-encoder of one domain; its encoder becomes the domain's style encoder.
 
     Args:
-        width: as in ``Translator``; so is ``levels``.
+        width: as in ``Translator``; so are ``levels`` and ``deviation``.
     """
 
-    def __init__(self, *, width: int = 64, levels: int = 3) -> None:
+    def __init__(self, *, width: int = 64, levels: int = 3, deviation: float = 0.02) -> None:
         super().__init__()
         channels = width * 2 ** (levels - 1)
         self.encoder = Encoder(width, levels)
         self.into_latent = ResBlock(channels)
         self.out_of_latent = ResBlock(channels)
         self.drawer = Drawer(width, levels)
-        truncated_init(self)
+        truncated_init(self, deviation)
 
     def encode(self, images: Tensor, noise: Tensor | float = 0.0) -> Tensor:
         """Latents ``(B, C, h, w)`` of images ``(B, 3, H, W)``."""
@@ -215,11 +216,11 @@ def adapt(x: Tensor, statistics: Tensor, adain: AdaIN) -> Tensor:
     return (centred * scale + mean_of_style).to(x.dtype)
 
 
-def truncated_init(network: nn.Module) -> None:
-    """Normal weights of deviation 0.02, cut at two deviations, and zero biases."""
+def truncated_init(network: nn.Module, deviation: float = 0.02) -> None:
+    """Normal weights, cut at two deviations, and zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
+            nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
             assert module.bias is not None
             nn.init.zeros_(module.bias)
 

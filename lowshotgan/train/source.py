@@ -9,7 +9,8 @@ from typing import Any
 
 from lowshotgan.checks import check_types, known_options, with_preset
 from lowshotgan.errors import ConfigError
-from lowshotgan.systems.base import System
+from lowshotgan.hub.remote import resolve_model
+from lowshotgan.systems.base import System, load_system
 from lowshotgan.systems.registry import ARCHS, system_class
 from lowshotgan.train.log import standard_hooks
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
@@ -25,7 +26,8 @@ class SourceRecipe:
     """What a TOML recipe says; see ``recipes/``.
 
     Attributes:
-        model: ``arch`` and overrides of its constructor arguments.
+        model: ``arch`` and overrides of its constructor arguments; or ``arch`` and ``weights``, the published weights or
+            model folder that the training starts from.
         data: options of the system's ``read_data``.
         train: fields of the system's ``Training``.
         about: name of the weights it makes, licence, provenance; for the card.
@@ -41,8 +43,15 @@ class SourceRecipe:
         return str(self.model["arch"])
 
     def build(self) -> System:
-        """The untrained system."""
-        return build_system(self.arch, {key: value for key, value in self.model.items() if key != "arch"})
+        """The untrained system, or the one that the training starts from.
+
+        Raises:
+            ConfigError: if ``weights`` are of another architecture, or come with constructor arguments.
+        """
+        changes = {key: value for key, value in self.model.items() if key not in ("arch", "weights")}
+        if "weights" in self.model:
+            return _start(str(self.model["weights"]), self.arch, changes)
+        return build_system(self.arch, changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +116,19 @@ def build_system(arch: str, overrides: Mapping[str, Any]) -> System:
     """An untrained system of an architecture, with some constructor arguments changed."""
     system, arguments = ARCHS[arch]
     return system_class(system).build({**arguments, **overrides}, arch=arch)
+
+
+def _start(weights: str, arch: str, changes: Mapping[str, Any]) -> System:
+    """The system of weights that a training starts from."""
+    if changes:
+        raise ConfigError(
+            f"[model] weights={weights!r} fixes the architecture; leave out {', '.join(sorted(changes))}."
+        )
+    files = resolve_model(weights, discriminator=True)
+    system: System = load_system(files, name=weights)
+    if system.arch != arch:
+        raise ConfigError(f"[model] weights={weights!r} is a {system.arch}, but arch is {arch!r}; name its own.")
+    return system
 
 
 def train_source(

@@ -70,9 +70,26 @@ def test_figures_of_class_folders_and_the_page_of_both(toy, tmp_path):
     for task, values in (("classes", found), ("petals", petals)):
         content = json.dumps({**about, "untrained": values, "trained": values})
         (tmp_path / f"translation_{task}.json").write_text(content)
+    content = json.dumps({**about, "untrained": found, "trained": found})
+    (tmp_path / "translation_faces.json").write_text(content)
     text = page(tmp_path)
+    assert (
+        "## Faces of unseen breeds" in text and "| top-1 among the unseen, K=5 | " in text and "at least 1 |" in text
+    )
     assert f"| trained, K=5 | {found['K=5']['top1_all']:.3f} |" in text
     assert "| ... over untrained | 1.000 | at least 8 | missed |" in text or petals["K=5"]["accuracy"] == 0
+
+
+def test_the_page_shows_earlier_attempts_at_digits(tmp_path):
+    about = {"model": "toy", "training": None, "seed": 0, "machine": machine_facts()}
+    row = {"ssim": 0.25, "colours_seen": 0.5, "colours_unseen": 0.75, "digit": 0.125}
+    ways = dict.fromkeys(("copy", "full", "with mask", "without AdaIN", "truth"), row)
+    (tmp_path / "translation_digits.json").write_text(json.dumps(about | ways))
+    earlier = about | {"changed": "slower", "full": row | {"ssim": 0.625}}
+    (tmp_path / "translation_digits_attempt1.json").write_text(json.dumps(earlier))
+    text = page(tmp_path)
+    assert "| with mask | 0.250 | 0.500 | 0.750 | 0.125 |" in text and "| without mask |" not in text
+    assert "| slower | 0.625 | 0.500 | 0.750 | 0.125 |" in text
 
 
 def test_the_right_digits_are_judged_right_and_other_colours_wrong():

@@ -134,6 +134,22 @@ def test_recipes_hold_settings_of_their_systems(name):
     system.Config(**ARCHS[recipe.arch][1])
 
 
+def test_a_recipe_may_start_from_weights(tmp_path):
+    system = make("funit")
+    system.save_pretrained(tmp_path / "model")
+    recipe = tmp_path / "recipe.toml"
+    start = f'[model]\narch = "{system.arch}"\nweights = "local-dir:{tmp_path / "model"}"\n'
+    recipe.write_text(start)
+    assert read_recipe(recipe).build().fingerprint == system.fingerprint
+    assert read_recipe(recipe).build().discriminator is not None
+    recipe.write_text(start + "width = 8\n")
+    with pytest.raises(ConfigError, match="leave out width"):
+        read_recipe(recipe).build()
+    recipe.write_text(start.replace(f'"{system.arch}"', '"funit_128"'))
+    with pytest.raises(ConfigError, match="arch is 'funit_128'"):
+        read_recipe(recipe).build()
+
+
 # ---- the command ----
 
 

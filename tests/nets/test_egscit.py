@@ -36,6 +36,16 @@ def test_the_published_configuration_has_the_published_number_of_parameters():
     assert not any(parameter.requires_grad for parameter in net.style_encoders.parameters())
 
 
+@pytest.mark.parametrize("build", [Translator, MaskNet])
+def test_initial_weights_have_the_deviation_asked_for_and_nothing_beyond_two_of_them(build):
+    torch.manual_seed(0)
+    released, livelier = build(width=8, levels=1), build(width=8, levels=1, deviation=0.1)
+    for made, deviation in ((released, 0.02), (livelier, 0.1)):
+        weights = torch.cat([value.flatten() for value in made.parameters() if value.ndim == 4])
+        assert 0.8 * deviation < weights.std() < 0.95 * deviation and weights.abs().max() <= 2 * deviation
+        assert all(bool((value == 0).all()) for value in made.parameters() if value.ndim == 1)
+
+
 # ---- a plain implementation, written from the layer tables ----
 
 

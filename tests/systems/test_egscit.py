@@ -340,3 +340,9 @@ def test_images_need_not_be_square(tmp_path):
     assert system.eval().translate(pictures[:2], pictures[2]).tensor.shape == (2, 3, 20, 40)
     with pytest.raises(ConfigError, match="image_width"):
         make_system(image_width=41)
+
+
+def test_the_deviation_of_initial_weights_is_a_setting_above_0():
+    assert make_system(deviation=0.1).generator.encoders["a"].stem.weight.std() > 0.07
+    with pytest.raises(ConfigError, match="deviation"):
+        make_system(deviation=0.0)

@@ -48,7 +48,7 @@ class EGSCIT(Translator):
 
     def __init__(self, config: EGSCITConfig, *, arch: str) -> None:
         super().__init__(config, arch=arch)
-        self.generator = nets.Translator(width=config.width, levels=config.levels)
+        self.generator = nets.Translator(width=config.width, levels=config.levels, deviation=config.deviation)
         self.discriminator = Discriminators(width=config.discriminator_width)
 
     @property
@@ -95,7 +95,8 @@ class EGSCIT(Translator):
                 {d: self._batches(data, d, training, f"{seed} {stage}", rank, world_size) for d in DOMAINS}
             )
 
-        masks = nn.ModuleDict({d: MaskNet(width=config.width, levels=config.levels) for d in DOMAINS}).to(self.device)
+        sizes = {"width": config.width, "levels": config.levels}
+        masks = nn.ModuleDict({d: MaskNet(**sizes, deviation=config.deviation) for d in DOMAINS}).to(self.device)
         judges = Discriminators(width=config.discriminator_width).to(self.device)
         yield mask_stage(masks, judges, batches("masks"), training)
         for domain in DOMAINS:
