@@ -62,7 +62,7 @@ def build_stage(
         RecipeError: if the recipe does not fit the model.
     """
     if recipe.scratch:
-        raise RecipeError(f"recipe {recipe.name} trains from scratch, not from a model; pass it to train() instead.")
+        raise RecipeError(f"recipe {recipe.name} trains from scratch, not from a model; start it by finetune().")
     if discriminator is None:
         raise RecipeError(
             "this model has no discriminator, which fine-tuning needs. Use a model folder with "
