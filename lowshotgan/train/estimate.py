@@ -86,7 +86,7 @@ def peak_memory(device: torch.device) -> int:
     try:
         import resource
     except ImportError:  # Windows has no such module
-        import psutil
+        import psutil  # a dependency of accelerate
 
         memory = psutil.Process().memory_info()
         return int(getattr(memory, "peak_wset", memory.rss))
