@@ -37,7 +37,7 @@ from lowshotgan.losses.reconstruction import gram_difference, layout_difference
 from lowshotgan.metrics.extractors import load_extractor
 from lowshotgan.metrics.kernel import kernel_distance
 from lowshotgan.metrics.translation import RealImages, Translations, layout_distance, measure_translation, pairing
-from lowshotgan.systems.perceptual import load_maps
+from lowshotgan.systems.frozen_features import load_maps
 from lowshotgan.systems.translation_evaluation import Target, evaluate_translator
 
 SHOTS = (1, 5, 10, 20)

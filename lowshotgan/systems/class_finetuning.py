@@ -20,7 +20,7 @@ from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.reconstruction import absolute_difference
 from lowshotgan.systems.class_code import ClassCode
-from lowshotgan.systems.perceptual import Perceptual, load_perceptual
+from lowshotgan.systems.frozen_features import Perceptual, load_perceptual
 from lowshotgan.systems.translation import Translator
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 

@@ -11,7 +11,7 @@ from lowshotgan.checks import one_of
 from lowshotgan.losses.reconstruction import layered_difference
 from lowshotgan.messages import tell
 from lowshotgan.nets.residual import ResidualDiscriminator
-from lowshotgan.systems.perceptual import load_maps
+from lowshotgan.systems.frozen_features import load_maps
 from lowshotgan.systems.vgg19 import load_vgg19, vgg19_file
 
 WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)

@@ -15,7 +15,7 @@ from lowshotgan.systems.base import make_config
 from lowshotgan.systems.egscit.config import EGSCITTraining
 from lowshotgan.systems.egscit.stages import MaskLosses, TranslationLosses, falling
 from lowshotgan.systems.egscit.system import EGSCIT
-from lowshotgan.systems.perceptual import FeatureMaps, load_maps
+from lowshotgan.systems.frozen_features import FeatureMaps, load_maps
 from lowshotgan.train.loop import LoopSettings, fit, only_trainable
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch

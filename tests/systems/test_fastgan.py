@@ -14,7 +14,7 @@ from lowshotgan.systems.base import make_config
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
 from lowshotgan.systems.fastgan.stages import FastGANLosses
 from lowshotgan.systems.fastgan.system import FastGAN
-from lowshotgan.systems.perceptual import load_perceptual
+from lowshotgan.systems.frozen_features import load_perceptual
 from lowshotgan.systems.walks import slerp
 from lowshotgan.train.loop import LoopSettings, fit, only_trainable
 from lowshotgan.train.machine import Machine

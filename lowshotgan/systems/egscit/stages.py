@@ -15,7 +15,7 @@ from lowshotgan.losses.adversarial import least_squares_discriminator, least_squ
 from lowshotgan.losses.reconstruction import absolute_difference, gram_difference, layout_difference
 from lowshotgan.nets.egscit import DOMAINS, AdaIN, Discriminators, Domain, MaskNet, Translator
 from lowshotgan.systems.egscit.config import EGSCITTraining
-from lowshotgan.systems.perceptual import FeatureMaps
+from lowshotgan.systems.frozen_features import FeatureMaps
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 

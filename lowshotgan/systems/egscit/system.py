@@ -19,7 +19,7 @@ from lowshotgan.nets import egscit as nets
 from lowshotgan.nets.egscit import DOMAINS, AdaIN, Discriminators, Domain, MaskNet
 from lowshotgan.systems.egscit.config import ADAIN, EGSCITConfig, EGSCITTraining
 from lowshotgan.systems.egscit.stages import mask_stage, translation_stage
-from lowshotgan.systems.perceptual import load_maps
+from lowshotgan.systems.frozen_features import load_maps
 from lowshotgan.systems.translation import Translator
 from lowshotgan.systems.translation_evaluation import Target
 from lowshotgan.types import Stage

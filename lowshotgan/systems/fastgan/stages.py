@@ -19,7 +19,7 @@ from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.fastgan import Discriminator, Generator, quarter, shrink
 from lowshotgan.nets.gradients import with_graph
 from lowshotgan.systems.fastgan.config import FastGANTraining
-from lowshotgan.systems.perceptual import Perceptual
+from lowshotgan.systems.frozen_features import Perceptual
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
 MARGINS = (0.8, 1.0)

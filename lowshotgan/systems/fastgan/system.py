@@ -18,8 +18,8 @@ from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.fastgan import Discriminator, Generator, Noise, Tanh
 from lowshotgan.systems.fastgan.config import FastGANConfig, FastGANTraining
 from lowshotgan.systems.fastgan.stages import source_stage
+from lowshotgan.systems.frozen_features import load_perceptual
 from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
-from lowshotgan.systems.perceptual import load_perceptual
 from lowshotgan.systems.settling import Settling
 from lowshotgan.systems.walks import parse_stops, slerp, walk
 from lowshotgan.types import Stage

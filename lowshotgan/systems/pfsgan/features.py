@@ -7,8 +7,8 @@ from lowshotgan.errors import WeightsFormatError
 from lowshotgan.messages import tell, warn
 from lowshotgan.nets.pfsgan import STEM, CodeEncoder
 from lowshotgan.nets.vgg import VGG16Features
+from lowshotgan.systems.frozen_features import load_perceptual
 from lowshotgan.systems.perception import Perception
-from lowshotgan.systems.perceptual import load_perceptual
 from lowshotgan.systems.pfsgan.config import ENCODER_INIT, FEATURES
 from lowshotgan.systems.torchvision_weights import read_weights, weights_file
 

@@ -1,4 +1,4 @@
-"""The frozen network that compares images with those they should be, while a system trains."""
+"""Frozen networks that compare images with those they should be, while a system trains."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
