@@ -84,7 +84,27 @@ class Regularizer(Part):
 
 
 @dataclass(frozen=True)
-class Relation(Regularizer):
+class Fading(Regularizer):
+    """Base of regularizers whose weight may fall during the run.
+
+    Attributes:
+        weight: multiplier.
+        end: weight at the end of the run, reached along a cosine; ``None`` for constant.
+    """
+
+    weight: float = 1.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        need_number(f"{self.kind}.weight", self.weight, 0)
+        need_number(f"{self.kind}.end", self.weight if self.end is None else self.end, 0)
+
+    def schedule(self) -> Weight:
+        return decay(self.weight, self.end)
+
+
+@dataclass(frozen=True)
+class Relation(Fading):
     """Who resembles whom stays as in the source (CDC, Ojha et al. 2021).
 
     Attributes:
@@ -103,19 +123,15 @@ class Relation(Regularizer):
     min_batch: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        need_number("relation.weight", self.weight, 0)
-        need_number("relation.end", self.weight if self.end is None else self.end, 0)
+        super().__post_init__()
         need_number("relation.group", self.group, 2)
 
     def build(self, source: SourceModel) -> Penalty:
         return lambda scene: _relation(*scene.features(fresh=self.fresh), scene.draws, self.group)
 
-    def schedule(self) -> Weight:
-        return decay(self.weight, self.end)
-
 
 @dataclass(frozen=True)
-class Contrast(Regularizer):
+class Contrast(Fading):
     """Each adapted image's features are nearest to those of the source image of its latent (DCL, Zhao et al. 2022).
 
     Attributes:
@@ -135,16 +151,12 @@ class Contrast(Regularizer):
     min_batch: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        need_number("contrast.weight", self.weight, 0)
-        need_number("contrast.end", self.weight if self.end is None else self.end, 0)
+        super().__post_init__()
         need_number("contrast.temperature", self.temperature, 1e-3)
         need_number("contrast.group", self.group, 2)
 
     def build(self, source: SourceModel) -> Penalty:
         return lambda scene: self._value(*scene.features(fresh=self.fresh), scene.draws)
-
-    def schedule(self) -> Weight:
-        return decay(self.weight, self.end)
 
     def _value(self, source: Features, target: Features, draws: Draws) -> Tensor:
         layer = 1 + draws.shared_integer(len(source) - 1)
@@ -188,11 +200,11 @@ class Ewc(Regularizer):
 
 
 @dataclass(frozen=True)
-class Twins(Regularizer):
+class Twins(Fading):
     """Samples with the outlines of the K images become those images (after JoJoGAN, Chong & Forsyth, ECCV 2022).
 
     The adversarial loss says that images must look like the target; this says what becomes of a line, a surface and
-    the ground of the source. The distance is that of the source discriminator's features and of the pixels.
+    the ground of the source. The distance is that of the source discriminator's features, of pixels and of edges.
 
     Attributes:
         weight: multiplier.
@@ -208,8 +220,7 @@ class Twins(Regularizer):
     kind: ClassVar[str] = "twins"
 
     def __post_init__(self) -> None:
-        need_number("twins.weight", self.weight, 0)
-        need_number("twins.end", self.weight if self.end is None else self.end, 0)
+        super().__post_init__()
         need_number("twins.candidates", self.candidates, 1)
         need_number("twins.spread", self.spread, 0, 1)
 
@@ -227,9 +238,6 @@ class Twins(Regularizer):
             return unlikeness(source.discriminator, scene.draw(styles), images[which])
 
         return penalty
-
-    def schedule(self) -> Weight:
-        return decay(self.weight, self.end)
 
 
 def source_importance(source: SourceModel, *, samples: int, raw: bool) -> dict[str, Tensor]:
