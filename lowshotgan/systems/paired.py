@@ -1,5 +1,6 @@
 """What the systems that learn a target domain from K pairs share: twin generators, one seed for both domains."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,10 @@ MIN_BATCH = 8
 """Fewest shots in one step; fewer are repeated, because batch norm needs a batch."""
 STATISTICS_SAMPLES = 2500
 """Latents behind batch-norm statistics: 50 batches of 50."""
+FEWEST_AVERAGED = 200
+"""Stages of fewer steps are not averaged."""
+EMA_RAMPUP = 0.2
+"""The half-life of an average is at most this share of the steps done."""
 
 
 class PairedSystem(System):
@@ -298,6 +303,22 @@ def shots_per_step(batch_size: int, shots: int, world_size: int) -> int:
     """How many of ``shots`` to take per step: all if they fit, at least ``MIN_BATCH``, a multiple of ``world_size``."""
     wanted = max(min(batch_size, shots), min(MIN_BATCH, batch_size))
     return -(-wanted // world_size) * world_size
+
+
+def live_copies(steps: int, half_life: float, *networks: nn.Module) -> list[nn.Module]:
+    """What a stage trains while ``networks``, which are drawn from later, follow as running averages.
+
+    Without a half-life, and in a stage too short for an average to mean anything, these are the networks themselves.
+    """
+    if not half_life or steps < FEWEST_AVERAGED:
+        return list(networks)
+    return [copy.deepcopy(network) for network in networks]
+
+
+def averaging(live: Mapping[str, nn.Module], kept: Mapping[str, nn.Module], half_life: float) -> dict[str, Any]:
+    """What a ``Stage`` is told about the averages of networks that ``live_copies`` copied."""
+    pairs = {name: (live[name], network) for name, network in kept.items() if live[name] is not network}
+    return {"averages": pairs, "ema_half_life": half_life, "ema_rampup": EMA_RAMPUP}
 
 
 def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:

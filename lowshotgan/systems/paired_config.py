@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import not_negative, one_of, positive
 from lowshotgan.errors import ConfigError
 
 STATISTICS = ("recalibrate", "running")
@@ -10,7 +10,7 @@ PARTNERS = ("given", "invert")
 
 
 class Schedule(Protocol):
-    """How long and how fast a stage trains, and whose batch-norm statistics stay."""
+    """How long and how fast a stage trains, whose batch-norm statistics stay, and how its average moves."""
 
     @property
     def steps(self) -> int | None: ...
@@ -23,6 +23,9 @@ class Schedule(Protocol):
 
     @property
     def bn(self) -> str: ...
+
+    @property
+    def ema_half_life(self) -> float: ...
 
 
 class PairedSchedule(Schedule, Protocol):
@@ -40,6 +43,7 @@ def check_training(settings: Schedule) -> None:
     if positive("batch_size", settings.batch_size) < 2:
         raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
     one_of("bn", settings.bn, STATISTICS)
+    not_negative(settings, "ema_half_life")
 
 
 def check_finetuning(settings: PairedSchedule) -> None:

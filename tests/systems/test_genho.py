@@ -1,10 +1,12 @@
 """GenHo as a system: terms by hand, what each step may change, the search of latents, both domains from one seed."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from lowshotgan.api import finetune, load
 from lowshotgan.data.images import from_uint8, to_pil
@@ -30,7 +32,9 @@ from lowshotgan.types import Batch
 
 CONFIG = GenHoConfig(resolution=16, z_dim=6, width_base=64, width_max=8)
 TRAINING = GenHoTraining(steps=2, batch_size=8)
-FINETUNING = GenHoFineTuning(steps=2, appearance_steps=2, encoder_steps=2, batch_size=8, bank=200, perceptual="disc")
+FINETUNING = GenHoFineTuning(
+    steps=2, appearance_steps=2, encoder_steps=2, refine_steps=0, batch_size=8, bank=200, perceptual="disc"
+)
 
 
 def make():
@@ -179,6 +183,32 @@ def test_redrawing_terms_by_hand():
     assert weights == [{"FA": 1.0}, {"FR": 0.5, "FA": 0.5}]
 
 
+def test_images_from_noise_are_judged_and_not_compared_with_shots():
+    p = parts(make())
+    batch = Batch(images_of("target"), Draws(0), 0, 0.0)
+    y, redrawn, new = batch.images["target"], images_of("a")["a"], images_of("a", "b")["b"]
+    losses = RedrawingLosses(lambda _: torch.cat([redrawn, new]), p["D"], by_pixels(), names=("FR", "FA"))
+    expected = 0.5 * (bce(p["D"](y), 1.0) + 0.5 * (bce(p["D"](redrawn), 0.0) + bce(p["D"](new), 0.0)))
+    terms = losses.generator_terms(batch)
+    torch.testing.assert_close(losses.discriminator_terms(batch)["FA"].mean(), expected)
+    torch.testing.assert_close(terms["FR"].mean(), (redrawn - y).abs().mean() / 32)
+    torch.testing.assert_close(terms["FA"].mean(), 0.5 * (bce(p["D"](redrawn), 1.0) + bce(p["D"](new), 1.0)))
+
+
+@pytest.mark.parametrize(("noise", "count"), [(True, 20), (False, 10)])
+def test_the_joint_step_draws_from_noise_too(pairs, tmp_path, noise, count):
+    system = make()
+    settings = replace(FINETUNING, batch_size=10, noise_adversarial=noise)
+    stages = system.finetune_stages(system.read_shots(pairs), settings)
+    for number in range(2):
+        run([next(stages)], tmp_path / str(number))
+    joint = next(stages)
+    seen = []
+    cast(nn.Module, system.discriminator.target).register_forward_pre_hook(lambda _, inputs: seen.append(len(*inputs)))
+    run([joint], tmp_path / "joint")
+    assert seen == [10 + count, count] * 2  # the discriminator also sees the shots
+
+
 # ---- the search of latents ----
 
 
@@ -212,6 +242,7 @@ def test_latents_are_unique_if_there_are_enough():
 def test_refined_latents_redraw_their_images_better():
     system = make()
     wanted = torch.randn(3, 6, generator=torch.Generator().manual_seed(2))
+    wanted = wanted * wanted.square().mean(dim=1, keepdim=True).rsqrt()
     with torch.no_grad():
         images = system.draw(wanted, "source")
     start = wanted + 0.5
@@ -220,6 +251,7 @@ def test_refined_latents_redraw_their_images_better():
     with torch.no_grad():
         before, after = (distance(system.draw(z, "source"), images).mean() for z in (start, found))
     assert after < 0.7 * before
+    torch.testing.assert_close(found.square().mean(dim=1), torch.ones(3))  # the length of noise
     assert torch.equal(refine_latents(start, lambda z: z, distance, images, 0), start)
 
 

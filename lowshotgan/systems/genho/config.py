@@ -68,6 +68,7 @@ class GenHoTraining:
         lr_final: share of it that is left at the end, by exponential decay.
         flip: mirror images at random.
         bn: "recalibrate" the batch-norm statistics when training ends, or keep the "running" ones.
+        ema_half_life: of the averaged generator, in steps; not in the paper. 0 for none; stages below 200 steps have none.
         warm_up_steps: before the adversarial steps, of the generator as the decoder of a variational autoencoder, whose
             encoder is discarded: not in the paper; gives whole shapes after minutes on a CPU. 0 for none.
         anchor_weight: of the autoencoder's loss in the adversarial steps, if there was a warm-up.
@@ -80,11 +81,15 @@ class GenHoTraining:
     lr_final: float = HUNDRED_EPOCHS
     flip: bool = False
     bn: str = "recalibrate"
+    ema_half_life: float = 700.0
     warm_up_steps: int = 0
     anchor_weight: float = 5.0
     kl_weight: float = 5e-4
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"bn": "running"}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "parity": {"bn": "running", "ema_half_life": 0.0},
+    }
 
     def __post_init__(self) -> None:
         check_training(self)
@@ -115,6 +120,8 @@ class GenHoFineTuning:
             images.
         bank: number of latents searched.
         refine_steps: of improving each latent found so that it redraws the source partner; not in the paper.
+        noise_adversarial: the joint tuning also judges images drawn from noise; in the release the target's generator
+            sees the latents of the shots alone.
         train_content: whether the joint tuning also trains the content generator: "none" (what the release does),
             "low_lr" (a tenth of the rate) or "full" (what the paper draws).
         discriminator_init: the joint tuning begins with the "source" discriminator, or that of the "appearance" stage.
@@ -123,7 +130,7 @@ class GenHoFineTuning:
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
             claims nothing.
         flip: mirror source images at random; shots are not mirrored, because a latent belongs to each.
-        bn: as in ``GenHoTraining``; for the appearance generator of the target.
+        bn: as in ``GenHoTraining``, for the appearance generator of the target; so is ``ema_half_life``.
     """
 
     steps: int | None = 400
@@ -139,7 +146,8 @@ class GenHoFineTuning:
     pair_every: int = 50
     prior_query: str = "source"
     bank: int = 10_000
-    refine_steps: int = 0
+    refine_steps: int = 200
+    noise_adversarial: bool = True
     train_content: str = "none"
     discriminator_init: str = "source"
     perceptual: str = "auto"
@@ -147,6 +155,7 @@ class GenHoFineTuning:
     partners: str = "given"
     flip: bool = False
     bn: str = "recalibrate"
+    ema_half_life: float = 70.0
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
@@ -155,7 +164,10 @@ class GenHoFineTuning:
             "appearance_steps": None,
             "encoder_passes": 100,
             "prior_query": "target",
+            "refine_steps": 0,
+            "noise_adversarial": False,
             "bn": "running",
+            "ema_half_life": 0.0,
         },
     }
 

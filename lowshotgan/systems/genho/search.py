@@ -9,7 +9,6 @@ UNIQUE_FROM = 10
 """Latents per shot from which on no latent is given to two shots."""
 CHUNK = 250
 REFINE_RATE = 0.05
-REFINE_NORM = 1e-3
 
 
 @torch.no_grad()
@@ -60,6 +59,8 @@ def refine_latents(
 ) -> Tensor:
     """Improve latents ``(K, z_dim)`` so that they redraw ``images (K, 3, R, R)``: an extension of the paper.
 
+    They keep the length that noise has, or what is learnt from them would not hold for noise.
+
     Args:
         latents: where to start.
         draw: from latents to images of the source domain.
@@ -72,7 +73,11 @@ def refine_latents(
     with torch.enable_grad():
         for _ in range(steps):
             optimizer.zero_grad()
-            loss = distance(draw(found), images) + REFINE_NORM * found.square().sum(dim=1)
-            loss.sum().backward()
+            distance(draw(_as_noise(found)), images).sum().backward()
             optimizer.step()
-    return found.detach().cpu()
+    return (_as_noise(found.detach()) if steps else found.detach()).cpu()
+
+
+def _as_noise(latents: Tensor) -> Tensor:
+    """``(K, z_dim)`` latents with a mean square of 1."""
+    return latents * latents.square().mean(dim=1, keepdim=True).rsqrt()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
+from lowshotgan.losses.adversarial import logistic_generator
 from lowshotgan.losses.codes import divergence_from_normal
 from lowshotgan.losses.reconstruction import absolute_difference, squared_difference
 from lowshotgan.nets.lado import Encoder
@@ -99,7 +99,8 @@ class EncoderLosses:
 
 
 class RedrawingLosses:
-    """Steps 3 and 5; ``redraw`` makes what should be the shots of the batch (its ``target``)."""
+    """Steps 3 and 5; ``redraw`` makes what should be the shots of the batch (its ``target``), and perhaps after those as
+    many images from noise, which only have to pass for shots."""
 
     def __init__(
         self,
@@ -118,16 +119,23 @@ class RedrawingLosses:
 
     def generator_terms(self, batch: Batch) -> Terms:
         fake, (distance, adversarial) = self.redraw(batch), self.names
+        shots = batch.images["target"]
         return {
-            distance: self.perception(fake, batch.images["target"]),
-            adversarial: logistic_generator(self.discriminator(fake)),
+            distance: self.perception(fake[: len(shots)], shots),
+            adversarial: _per_shot(logistic_generator(self.discriminator(fake)), len(shots)),
         }
 
 
 def judged(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """``(B,)`` half the cross entropies of a discriminator that sees both batches in one pass."""
-    logits = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
-    return 0.5 * logistic_discriminator(*logits)
+    """``(B,)`` half the cross entropies of a discriminator that sees ``real (B, ...)`` and one or more times as many
+    ``fake`` ones in one pass; each kind counts by its mean."""
+    on_real, on_fake = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
+    return 0.5 * (logistic_generator(on_real) + _per_shot(logistic_generator(-on_fake), len(real)))
+
+
+def _per_shot(values: Tensor, count: int) -> Tensor:
+    """``(N count,)`` values of N images per shot as their means, ``(count,)``."""
+    return values.view(-1, count).mean(dim=0)
 
 
 def source_phases(losses: SourceLosses, training: GenHoTraining) -> list[Phase]:

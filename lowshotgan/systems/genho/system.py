@@ -24,7 +24,14 @@ from lowshotgan.systems.genho.config import GenHoConfig, GenHoFineTuning, GenHoT
 from lowshotgan.systems.genho.networks import GenHoNetworks
 from lowshotgan.systems.genho.stages import SourceLosses, WarmUpLosses, source_phases
 from lowshotgan.systems.genho.target import PASSES, TargetLearning, seeded
-from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem, SourceData, group
+from lowshotgan.systems.paired import (
+    STATISTICS_SAMPLES,
+    PairedSystem,
+    SourceData,
+    averaging,
+    group,
+    live_copies,
+)
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Phase, Stage
 
@@ -96,10 +103,13 @@ class GenHo(PairedSystem):
         if data.pairs is not None:
             raise ConfigError(f"{self.arch} is trained on source images alone; give the pairs to finetune().")
         judge = cast(nn.Module, self.need_judges().source)
-        content, image = self.generator.content.source, self.generator.image.source
+        steps = training.steps or PASSES * math.ceil(len(data) / training.batch_size)
+        kept = {"content": self.generator.content.source, "image": self.generator.image.source}
+        content, image = live_copies(training.warm_up_steps + steps, training.ema_half_life, *kept.values())
         for network in (content, image, judge):
             network.train()
         generator = nn.Sequential(content, image)
+        averages = averaging({"content": content, "image": image}, kept, training.ema_half_life)
         rate: dict[str, float] = {"final": training.lr_final}
         anchor, drawing = None, {"content": content, "image": image}
         stages = []
@@ -117,13 +127,14 @@ class GenHo(PairedSystem):
                     modules=dict(drawing),
                     on_step=[self.marker("source", bn=training.bn)],
                     preview=self.preview("source", preview_seeds),
+                    **averages,
                 )
             )
         losses = SourceLosses(generator, judge, z_dim=self.z_dim, anchor=anchor)
         stages.append(
             Stage(
                 name="source",
-                steps=training.steps or PASSES * math.ceil(len(data) / training.batch_size),
+                steps=steps,
                 batches=self.batches(data.images, training, seed=seed, rank=rank, world_size=world_size),
                 groups={
                     "generator": group(training.lr, *drawing.values(), **rate),
@@ -133,6 +144,7 @@ class GenHo(PairedSystem):
                 modules=drawing | {"discriminator": judge},
                 on_step=[self.marker("source", bn=training.bn)],
                 preview=self.preview("source", preview_seeds),
+                **averages,
             )
         )
         return iter(stages)

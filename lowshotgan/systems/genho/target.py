@@ -1,7 +1,7 @@
 """Steps 2 to 5 of GenHo: the target domain, from K pairs and source images (given, or drawn by the base)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -16,7 +16,7 @@ from lowshotgan.nets.genho import ContentDiscriminator
 from lowshotgan.systems.genho.config import GenHoFineTuning
 from lowshotgan.systems.genho.search import nearest_latents, refine_latents
 from lowshotgan.systems.genho.stages import EncoderLosses, RedrawingLosses, encoder_phases, redrawing_phases
-from lowshotgan.systems.paired import group
+from lowshotgan.systems.paired import averaging, group, live_copies
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batch, Stage
 
@@ -85,7 +85,9 @@ class TargetLearning:
 
     def appearance_stage(self, judge: nn.Module) -> Stage:
         """Step 3: the target's appearance generator learns to redraw the shots from their encoded content."""
-        encoder, image = self.system.generator.encoder, self._image()
+        encoder, steps = self.system.generator.encoder, self._steps(self.training.appearance_steps)
+        nets = self._live(steps, image=self._image())
+        image = nets["image"]
 
         def redraw(batch: Batch) -> Tensor:
             with torch.no_grad():
@@ -93,9 +95,7 @@ class TargetLearning:
             return cast(Tensor, image(maps))
 
         losses = RedrawingLosses(redraw, judge, self.perception, names=("AR", "IA"))
-        return self._redrawing_stage(
-            "appearance", self.training.appearance_steps, losses, judge, self._shots("target")
-        )
+        return self._redrawing_stage("appearance", steps, losses, judge, self._shots("target"), nets)
 
     def search(self) -> Tensor:
         """Step 4: latents ``(K, z_dim)`` for the shots."""
@@ -114,55 +114,66 @@ class TargetLearning:
 
     def joint_stage(self) -> Stage:
         """Step 5: the same from the latents found for the shots, which is what is drawn from later."""
-        content, image = self.system.content_of("target"), self._image()
+        steps, content = self._steps(self.training.steps), self.system.content_of("target")
+        trained = {"image": self._image()} | ({"content": content} if self.system.config.own_content else {})
+        nets = self._live(steps, **trained)
+        image, content = nets["image"], nets.get("content", content)
         judge = cast(nn.Module, cast(Domains, self.system.discriminator).target)
 
         def redraw(batch: Batch) -> Tensor:
-            return cast(Tensor, image(content(batch.images["codes"])))
+            codes = batch.images["codes"]
+            if self.training.noise_adversarial:
+                codes = torch.cat([codes, batch.draws.normal(*codes.shape)])
+            return cast(Tensor, image(content(codes)))
 
         losses = RedrawingLosses(redraw, judge, self.perception, names=("FR", "FA"))
         self.rows["codes"] = self.system.generator.codes.cpu()
-        shots = self._shots("target", "codes")
-        trained = content if self.system.config.own_content else None
-        return self._redrawing_stage("joint", self.training.steps, losses, judge, shots, content=trained)
+        return self._redrawing_stage("joint", steps, losses, judge, self._shots("target", "codes"), nets)
 
     def _redrawing_stage(
         self,
         name: str,
-        steps: int | None,
+        steps: int,
         losses: RedrawingLosses,
         judge: nn.Module,
         shots: RowBatches,
-        *,
-        content: nn.Module | None = None,
+        nets: Mapping[str, nn.Module],
     ) -> Stage:
-        """What steps 3 and 5 share; ``content`` is a content generator that is trained too."""
-        training, image = self.training, self._image()
+        """What steps 3 and 5 share; ``nets`` are the appearance generator "image" and perhaps one of "content"."""
+        training = self.training
         final = training.lr_final
-        image.train(), judge.train().requires_grad_(True)
+        for network in (*nets.values(), judge):
+            network.train().requires_grad_(True)
         groups = {
-            "generator": group(training.lr, image, final=final),
+            "generator": group(training.lr, nets["image"], final=final),
             "discriminator": group(training.lr, judge, final=final),
         }
-        modules = {"image": image, "discriminator": judge}
-        if content is not None:
+        kept = {"image": self._image()}
+        if "content" in nets:
             factor = LOW_RATE if training.train_content == "low_lr" else 1.0
-            groups["content"] = group(factor * training.lr, content.train(), final=final)
-            modules["content"] = content
+            groups["content"] = group(factor * training.lr, nets["content"], final=final)
+            kept["content"] = self.system.content_of("target")
         return Stage(
             name=name,
-            steps=steps or PASSES * math.ceil(len(self.pairs) / training.batch_size),
+            steps=steps,
             batches=shots,
             groups=groups,
-            phases=redrawing_phases(losses, training, content=content is not None),
-            modules=modules,
+            phases=redrawing_phases(losses, training, content="content" in nets),
+            modules={**nets, "discriminator": judge},
             on_step=[self.system.marker("target", bn=training.bn)],
             preview=self.system.preview("both", self.preview_seeds),
+            **averaging(nets, kept, training.ema_half_life),
         )
 
     def _shots(self, *shown: str) -> RowBatches:
         rows = {name: self.rows[name] for name in shown}
         return self.system.shot_batches(rows, self.training.batch_size, **self.share)
+
+    def _steps(self, wanted: int | None) -> int:
+        return wanted or PASSES * math.ceil(len(self.pairs) / self.training.batch_size)
+
+    def _live(self, steps: int, **networks: nn.Module) -> dict[str, nn.Module]:
+        return dict(zip(networks, live_copies(steps, self.training.ema_half_life, *networks.values()), strict=True))
 
     def _image(self) -> nn.Module:
         return cast(nn.Module, self.system.generator.image.target)

@@ -62,6 +62,7 @@ class LaDoTraining:
             which the paper draws and the release leaves out; needs pairs.
         flip: mirror images at random.
         bn: "recalibrate" the batch-norm statistics when training ends, or keep the "running" ones.
+        ema_half_life: of the averaged generator, in steps; not in the paper. 0 for none; stages below 200 steps have none.
     """
 
     steps: int | None = None
@@ -76,8 +77,12 @@ class LaDoTraining:
     cross_adversarial: bool = False
     flip: bool = False
     bn: str = "recalibrate"
+    ema_half_life: float = 700.0
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"bn": "running"}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "parity": {"bn": "running", "ema_half_life": 0.0},
+    }
 
     def __post_init__(self) -> None:
         check_training(self)
@@ -107,7 +112,7 @@ class LaDoFineTuning:
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
             claims nothing.
         flip: mirror pairs at random.
-        bn: as in ``LaDoTraining``.
+        bn: as in ``LaDoTraining``; so is ``ema_half_life``.
     """
 
     steps: int | None = 400
@@ -127,10 +132,11 @@ class LaDoFineTuning:
     partners: str = "given"
     flip: bool = False
     bn: str = "recalibrate"
+    ema_half_life: float = 70.0
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
-        "parity": {"steps": None, "align_steps": 0, "bn": "running"},
+        "parity": {"steps": None, "align_steps": 0, "bn": "running", "ema_half_life": 0.0},
     }
 
     def __post_init__(self) -> None:

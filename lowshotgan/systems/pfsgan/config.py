@@ -72,6 +72,7 @@ class PFSGANTraining:
             "random", or "auto", the first that can be had offline; which it was is logged.
         flip: mirror images at random.
         bn: "recalibrate" the batch-norm statistics when training ends, or keep the "running" ones.
+        ema_half_life: of the averaged generator, in steps; not in the paper. 0 for none; stages below 200 steps have none.
     """
 
     steps: int | None = None
@@ -87,8 +88,12 @@ class PFSGANTraining:
     features: str = "auto"
     flip: bool = False
     bn: str = "recalibrate"
+    ema_half_life: float = 700.0
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"bn": "running"}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "parity": {"bn": "running", "ema_half_life": 0.0},
+    }
 
     def __post_init__(self) -> None:
         check_training(self)
@@ -130,7 +135,7 @@ class PFSGANFineTuning:
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
             claims nothing.
         flip: mirror pairs and source images at random.
-        bn: as in ``PFSGANTraining``.
+        bn: as in ``PFSGANTraining``; so is ``ema_half_life``.
     """
 
     steps: int = 4000
@@ -155,6 +160,7 @@ class PFSGANFineTuning:
     partners: str = "given"
     flip: bool = False
     bn: str = "recalibrate"
+    ema_half_life: float = 70.0
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
@@ -165,6 +171,7 @@ class PFSGANFineTuning:
             "anchor": "drawn",
             "relation_joint": True,
             "bn": "running",
+            "ema_half_life": 0.0,
         },
     }
 
