@@ -18,6 +18,8 @@ WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of the maps, from fine to coarse."""
 OWN_WEIGHTS = (1.0, 1 / 4, 1 / 4, 1 / 4, 1 / 4)
 """Of the pixels and of the four maps of the library's own network."""
+PIXEL_WEIGHT = 10.0
+"""Of pixels alone: their differences are about so many times smaller than those of features."""
 PERCEPTUAL = ("auto", "vgg", "disc", "lsg1", "pixels")
 NORMS = ("none", "imagenet")
 SMALLEST = 2
@@ -63,9 +65,9 @@ def load_perception(
     """The distance ``choice`` names.
 
     Args:
-        choice: "vgg" (VGG-19, from a file in torch's hub folder), "disc" (the blocks of a frozen copy of
-            ``discriminator``), "auto" (the first of these that can be had offline; which it was is logged), "lsg1" (the
-            library's own feature network, its maps scaled to a mean square of 1, and the pixels), or "pixels" alone.
+        choice: "vgg" (VGG-19, from a file in torch's hub folder), "pixels", "auto" (the first of these that can be had
+            offline; which it was is logged), "lsg1" (the library's own feature network, its maps scaled to a mean square
+            of 1, and the pixels), or "disc" (the blocks of a frozen copy of ``discriminator``).
         discriminator: that of the source domain.
         norm: "none" feeds VGG-19 images in [-1, 1] as the release does, "imagenet" as it was trained.
         device: where the network runs.
@@ -76,16 +78,16 @@ def load_perception(
     """
     check_choice(choice, norm)
     if choice == "vgg" or (choice == "auto" and vgg19_file().is_file()):
-        net = load_vgg19(normalize=norm == "imagenet", instead="perceptual='disc'").to(device)
+        net = load_vgg19(normalize=norm == "imagenet", instead="perceptual='pixels'").to(device)
         tell("perceptual distance: VGG-19")
         return Perception("vgg", net.maps)
-    if choice == "pixels":
-        return Perception("pixels", lambda images: [images], (1.0,))
+    if choice in ("pixels", "auto"):
+        tell("perceptual distance: pixels")
+        return Perception("pixels", lambda images: [images], (PIXEL_WEIGHT,))
     if choice == "lsg1":
         own = load_maps("lsg1", device).maps
         return Perception("lsg1", lambda images: [images, *map(_unit, own(images))], OWN_WEIGHTS)
     frozen = copy.deepcopy(discriminator).to(device).eval().requires_grad_(False)
-    tell("perceptual distance: blocks of the source discriminator")
     return Perception("disc", frozen.maps)
 
 

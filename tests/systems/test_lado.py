@@ -322,7 +322,7 @@ def test_finetune_leaves_the_base_alone_and_writes_a_run(pairs, tmp_path):
     before = snapshot(base)
     result = finetune(base, pairs=pairs, output_dir=tmp_path / "run", k=5, steps=2, align_steps=1, **FP32)
     assert not base.config.adapted and not moved(base, before)
-    assert result.model.details["finetuning"]["images"] == 5 and result.model.details["perceptual"] == "disc"
+    assert result.model.details["finetuning"]["images"] == 5 and result.model.details["perceptual"] == "pixels"
     assert torch.equal(load(tmp_path / "run").generate(2).tensor, result.model.generate(2).tensor)
 
 
