@@ -21,6 +21,8 @@ from lowshotgan.nets.translation import ClassDiscriminator
 from lowshotgan.systems.averages import half_life
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage, Weight
 
+MIXINGS = ("positive", "signed")
+
 
 @dataclass(frozen=True)
 class ClassTraining:
@@ -40,6 +42,8 @@ class ClassTraining:
         head_start: steps before, in which the generator alone learns to redraw images whose colours are mixed up by the
             code of another image of their class. Not in the papers; on small budgets most is learned there.
         head_start_lr: Adam's learning rate in these steps.
+        head_start_mixing: "positive" mixes channels with weights above zero, so that what was dark stays darker; "signed"
+            with any, which also inverts images: of things whose shape shows either way, not of faces.
     """
 
     steps: int = 100_000
@@ -53,6 +57,7 @@ class ClassTraining:
     flip: bool = True
     head_start: int = 0
     head_start_lr: float = 1e-3
+    head_start_mixing: str = "positive"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "lr", "head_start_lr"):
@@ -63,6 +68,7 @@ class ClassTraining:
         if not 0 < self.ema_decay < 1:
             raise ConfigError(f"ema_decay must lie between 0 and 1, got {self.ema_decay!r}.")
         one_of("sampling", self.sampling, SAMPLINGS)
+        one_of("head_start_mixing", self.head_start_mixing, MIXINGS)
 
 
 class ClassNets(NamedTuple):
@@ -168,7 +174,7 @@ def head_start_stage(
     def terms(batch: Batch) -> Mapping[str, Tensor]:
         content = batch.images["content"]
         codes = nets.live.encode(batch.images["exemplars"])
-        redrawn = nets.live(colours_mixed(content, batch.draws), codes)
+        redrawn = nets.live(colours_mixed(content, batch.draws, training.head_start_mixing), codes)
         return {"reconstruction": absolute_difference(redrawn, content)}
 
     return Stage(
@@ -189,9 +195,10 @@ def head_start_stage(
     )
 
 
-def colours_mixed(images: Tensor, draws: Draws) -> Tensor:
+def colours_mixed(images: Tensor, draws: Draws, mixing: str) -> Tensor:
     """Each of the images ``(B, 3, H, W)`` in [-1, 1] with its channels mixed by a random matrix, in [-1, 1] again."""
     matrices = draws.normal(len(images), 3, 3)
+    matrices = matrices.abs() if mixing == "positive" else matrices
     matrices = matrices / matrices.abs().sum(dim=2, keepdim=True)
     return torch.einsum("bij,bjhw->bihw", matrices.to(images), images)
 

@@ -435,12 +435,24 @@ def test_fitting_the_class_needs_source_images():
 # ---- head start, evaluation ----
 
 
-def test_mixed_colours_keep_shapes_and_stay_in_range():
+@pytest.mark.parametrize("mixing", ["positive", "signed"])
+def test_mixed_colours_keep_shapes_and_stay_in_range(mixing):
     images = blobs(3, 5)
-    mixed = colours_mixed(images, Draws(0))
+    mixed = colours_mixed(images, Draws(0), mixing)
     assert float(mixed.abs().max()) <= 1 + 1e-6 and not torch.allclose(mixed, images)
     corner = images[:, :, :1, :1]
     assert torch.equal((mixed == mixed[:, :, :1, :1]).all(1), (images == corner).all(1))
+
+
+def test_positive_mixtures_keep_dark_darker_than_light():
+    ramp = torch.linspace(-1, 1, 16).expand(20, 3, 1, 16)  # grey, from black to white
+    assert bool((colours_mixed(ramp, Draws(0), "positive").diff(dim=3) > 0).all())
+    assert bool((colours_mixed(ramp, Draws(0), "signed").diff(dim=3) < 0).any())
+
+
+def test_an_unknown_mixing_is_refused():
+    with pytest.raises(ConfigError, match="positive"):
+        FUNITTraining(head_start_mixing="any")
 
 
 def test_a_head_start_learns_to_redraw_by_siblings(folders, tmp_path):
