@@ -9,9 +9,9 @@
 
 Time: a few minutes of one CPU core each. ``petals`` draws blobs in 15 pairs of colours no model was trained on (see
 ``_petals.py``), ``digits`` paints digits (see ``_digits.py``), ``classes`` translates into the class folders of DATA that
-the model does not know, ``fitting`` moves the codes of four of these to K images (``finetune`` with steps). Each writes a
-JSON file and a picture whose images are chosen by ``--seed``; ``page`` makes ``translation.md`` of them, beside the
-targets. "untrained" is the same network with random weights.
+the model does not know (by as many exemplars as half of the smallest class allows), ``fitting`` moves the codes of four of
+these to K images (``finetune`` with steps). Each writes a JSON file and a picture whose images are chosen by ``--seed``;
+``page`` makes ``translation.md`` of them, beside the targets. "untrained" is the same network with random weights.
 """
 
 import argparse
@@ -270,7 +270,8 @@ def run(task: str, model: Any, wish: argparse.Namespace) -> tuple[dict[str, Any]
         )
         count = wish.count or 1500
         before, _ = classes(fresh, real, count=count, seed=wish.seed, shots=(5,), controls=False)
-        after, picture = classes(model, real, count=count, seed=wish.seed)
+        fewest = min(len(real.fitted(name)) for name in real.images)  # exemplars are of the half that does not score
+        after, picture = classes(model, real, count=count, seed=wish.seed, shots=[k for k in SHOTS if k <= fewest])
     return {"untrained": before, "trained": after}, picture
 
 
