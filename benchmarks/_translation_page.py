@@ -20,7 +20,7 @@ Each needs trainings of its own, for which there was no time on the machine that
   far both follow the cut of an exemplar;
 - EGSC-IT trained without AdaIN and without masks, and the task of many digits in one picture;
 - training without the head start at the same budget, and with 15 instead of 60 classes;
-- Omniglot, fonts and pet faces (`recipes/funit_64.petfaces.toml` was begun only).
+- Omniglot and fonts.
 """
 CHECK = "| check | found | target | |\n|---|---|---|---|"
 
@@ -73,7 +73,12 @@ def _classes(found: dict[str, Any]) -> str:
 
 
 def _faces(found: dict[str, Any]) -> str:
-    note = "Some 27 images of each training breed; reported, not gating (the target there is twice chance). "
+    note = (
+        "Some 27 images of each training breed; reported, not gating (the target there is twice chance). Faces are kept and "
+        "take the colours of the breed, under a grid of artefacts; no weights are published. A head start whose mixtures also "
+        "inverted images left grey blurs (reconstruction 0.39 after 589 steps, begun from the fruits; 0.19 after 600, begun "
+        "from nothing, with positive mixtures).\n\n"
+    )
     return _of_folders(found, "Faces of unseen breeds", "faces", note, above_chance=2)
 
 
@@ -89,7 +94,7 @@ def _of_folders(found: dict[str, Any], heading: str, task: str, note: str, *, ab
     five, one, classes = after["K=5"], after["K=1"], len(after["unseen"])
     real = f"Real images reach {five['real_all']:.3f} among all and {five['real_test']:.3f} among the unseen kinds."
     checks = [
-        _check("top-1 among the unseen, K=5", five["top1_test"], above_chance / classes),
+        _check("top-1 among the unseen, K=5", five["top1_test"], round(above_chance / classes, 3)),
         _check("mean KD less that of copied contents", five["kernel"] - after["copy"]["kernel"], 0.0, lower=True),
         _check("(a) mean KD at K=5 less that at K=1", five["kernel"] - one["kernel"], 0.0, lower=True),
         _check("(a) top-1 at K=5 less that at K=1", five["top1_test"] - one["top1_test"], -0.02),
