@@ -74,10 +74,10 @@ def _classes(found: dict[str, Any]) -> str:
 
 def _faces(found: dict[str, Any]) -> str:
     note = (
-        "Some 27 images of each training breed; reported, not gating (the target there is twice chance). Faces are kept and "
-        "take the colours of the breed, under a grid of artefacts; no weights are published. A head start whose mixtures also "
-        "inverted images left grey blurs (reconstruction 0.39 after 589 steps, begun from the fruits; 0.19 after 600, begun "
-        "from nothing, with positive mixtures).\n\n"
+        "Some 27 images of each training breed; reported, not gating (the target there is twice chance). Faces are kept "
+        "and take the colours of the breed, under a grid of artefacts; no weights are published. A head start whose "
+        "mixtures also inverted images left grey blurs (reconstruction 0.39 after 589 steps, begun from the fruits; 0.19 "
+        "after 600, begun from nothing, with positive mixtures).\n\n"
     )
     return _of_folders(found, "Faces of unseen breeds", "faces", note, above_chance=2)
 
