@@ -233,7 +233,7 @@ def test_vgg_is_never_downloaded(monkeypatch, tmp_path):
     judge = parts(make())["D_s"]
     with pytest.raises(WeightsNotFoundError, match="vgg19-dcbb9e9d.pth"):
         load_perception("vgg", judge, device=torch.device("cpu"))
-    assert load_perception("auto", judge, device=torch.device("cpu")).name == "disc"
+    assert load_perception("auto", judge, device=torch.device("cpu")).name == "pixels"
 
 
 # ---- generating ----

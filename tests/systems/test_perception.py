@@ -25,8 +25,3 @@ def test_own_features_see_more_than_pixels_and_reach_the_images():
     assert distance.name == "lsg1" and bool((found > (a - b).abs().mean(dim=(1, 2, 3))).all())
     assert distance(b, b).abs().max() == 0
     assert torch.autograd.grad(found.sum(), a)[0].abs().sum() > 0
-
-
-def test_pixels_stand_in_where_no_vgg_is_on_this_disk(monkeypatch, tmp_path):
-    monkeypatch.setattr("lowshotgan.systems.perception.vgg19_file", lambda: tmp_path / "vgg19.pth")
-    assert load_perception("auto", ResidualDiscriminator([4, 4, 4]), device=CPU).name == "pixels"
