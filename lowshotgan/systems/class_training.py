@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import not_negative, one_of, positive
 from lowshotgan.data.episodes import SAMPLINGS
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
@@ -62,9 +62,7 @@ class ClassTraining:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "lr", "head_start_lr"):
             positive(name, getattr(self, name))
-        for name in ("adversarial_weight", "reconstruction_weight", "matching_weight", "head_start"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        not_negative(self, "adversarial_weight", "reconstruction_weight", "matching_weight", "head_start")
         if not 0 < self.ema_decay < 1:
             raise ConfigError(f"ema_decay must lie between 0 and 1, got {self.ema_decay!r}.")
         one_of("sampling", self.sampling, SAMPLINGS)

@@ -305,20 +305,18 @@ def shots_per_step(batch_size: int, shots: int, world_size: int) -> int:
     return -(-wanted // world_size) * world_size
 
 
-def live_copies(steps: int, half_life: float, *networks: nn.Module) -> list[nn.Module]:
-    """What a stage trains while ``networks``, which are drawn from later, follow as running averages.
+def live_copies(steps: int, half_life: float, **kept: nn.Module) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+    """What a stage trains while the networks ``kept``, which are drawn from later, follow as running averages.
 
-    Without a half-life, and in a stage too short for an average to mean anything, these are the networks themselves.
+    Returns:
+        the networks to train, by the same names, and what the ``Stage`` is told about averages. Without a half-life, and
+        in a stage too short for an average to mean anything, these are ``kept`` themselves, and nothing.
     """
     if not half_life or steps < FEWEST_AVERAGED:
-        return list(networks)
-    return [copy.deepcopy(network) for network in networks]
-
-
-def averaging(live: Mapping[str, nn.Module], kept: Mapping[str, nn.Module], half_life: float) -> dict[str, Any]:
-    """What a ``Stage`` is told about the averages of networks that ``live_copies`` copied."""
-    pairs = {name: (live[name], network) for name, network in kept.items() if live[name] is not network}
-    return {"averages": pairs, "ema_half_life": half_life, "ema_rampup": EMA_RAMPUP}
+        return kept, {}
+    live = {name: copy.deepcopy(network) for name, network in kept.items()}
+    pairs = {name: (live[name], network) for name, network in kept.items()}
+    return live, {"averages": pairs, "ema_half_life": half_life, "ema_rampup": EMA_RAMPUP}
 
 
 def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:

@@ -28,7 +28,6 @@ from lowshotgan.systems.paired import (
     STATISTICS_SAMPLES,
     PairedSystem,
     SourceData,
-    averaging,
     group,
     live_copies,
 )
@@ -104,14 +103,18 @@ class GenHo(PairedSystem):
             raise ConfigError(f"{self.arch} is trained on source images alone; give the pairs to finetune().")
         judge = cast(nn.Module, self.need_judges().source)
         steps = training.steps or PASSES * math.ceil(len(data) / training.batch_size)
-        kept = {"content": self.generator.content.source, "image": self.generator.image.source}
-        content, image = live_copies(training.warm_up_steps + steps, training.ema_half_life, *kept.values())
+        drawing, averages = live_copies(
+            training.warm_up_steps + steps,
+            training.ema_half_life,
+            content=self.generator.content.source,
+            image=self.generator.image.source,
+        )
+        content, image = drawing["content"], drawing["image"]
         for network in (content, image, judge):
             network.train()
         generator = nn.Sequential(content, image)
-        averages = averaging({"content": content, "image": image}, kept, training.ema_half_life)
         rate: dict[str, float] = {"final": training.lr_final}
-        anchor, drawing = None, {"content": content, "image": image}
+        anchor = None
         stages = []
         if training.warm_up_steps:
             encoder = self._new_encoder(seed).train()

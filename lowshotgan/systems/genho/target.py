@@ -16,7 +16,7 @@ from lowshotgan.nets.genho import ContentDiscriminator
 from lowshotgan.systems.genho.config import GenHoFineTuning
 from lowshotgan.systems.genho.search import nearest_latents, refine_latents
 from lowshotgan.systems.genho.stages import EncoderLosses, RedrawingLosses, encoder_phases, redrawing_phases
-from lowshotgan.systems.paired import averaging, group, live_copies
+from lowshotgan.systems.paired import group, live_copies
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batch, Stage
 
@@ -86,7 +86,7 @@ class TargetLearning:
     def appearance_stage(self, judge: nn.Module) -> Stage:
         """Step 3: the target's appearance generator learns to redraw the shots from their encoded content."""
         encoder, steps = self.system.generator.encoder, self._steps(self.training.appearance_steps)
-        nets = self._live(steps, image=self._image())
+        nets, averages = live_copies(steps, self.training.ema_half_life, image=self._image())
         image = nets["image"]
 
         def redraw(batch: Batch) -> Tensor:
@@ -95,7 +95,7 @@ class TargetLearning:
             return cast(Tensor, image(maps))
 
         losses = RedrawingLosses(redraw, judge, self.perception, names=("AR", "IA"))
-        return self._redrawing_stage("appearance", steps, losses, judge, self._shots("target"), nets)
+        return self._redrawing_stage("appearance", steps, losses, judge, self._shots("target"), nets, averages)
 
     def search(self) -> Tensor:
         """Step 4: latents ``(K, z_dim)`` for the shots."""
@@ -116,7 +116,7 @@ class TargetLearning:
         """Step 5: the same from the latents found for the shots, which is what is drawn from later."""
         steps, content = self._steps(self.training.steps), self.system.content_of("target")
         trained = {"image": self._image()} | ({"content": content} if self.system.config.own_content else {})
-        nets = self._live(steps, **trained)
+        nets, averages = live_copies(steps, self.training.ema_half_life, **trained)
         image, content = nets["image"], nets.get("content", content)
         judge = cast(nn.Module, cast(Domains, self.system.discriminator).target)
 
@@ -128,7 +128,7 @@ class TargetLearning:
 
         losses = RedrawingLosses(redraw, judge, self.perception, names=("FR", "FA"))
         self.rows["codes"] = self.system.generator.codes.cpu()
-        return self._redrawing_stage("joint", steps, losses, judge, self._shots("target", "codes"), nets)
+        return self._redrawing_stage("joint", steps, losses, judge, self._shots("target", "codes"), nets, averages)
 
     def _redrawing_stage(
         self,
@@ -138,8 +138,10 @@ class TargetLearning:
         judge: nn.Module,
         shots: RowBatches,
         nets: Mapping[str, nn.Module],
+        averages: Mapping[str, Any],
     ) -> Stage:
-        """What steps 3 and 5 share; ``nets`` are the appearance generator "image" and perhaps one of "content"."""
+        """What steps 3 and 5 share; ``nets`` are the appearance generator "image" and perhaps one of "content", with
+        ``averages`` as ``live_copies`` gives both."""
         training = self.training
         final = training.lr_final
         for network in (*nets.values(), judge):
@@ -148,11 +150,9 @@ class TargetLearning:
             "generator": group(training.lr, nets["image"], final=final),
             "discriminator": group(training.lr, judge, final=final),
         }
-        kept = {"image": self._image()}
         if "content" in nets:
             factor = LOW_RATE if training.train_content == "low_lr" else 1.0
             groups["content"] = group(factor * training.lr, nets["content"], final=final)
-            kept["content"] = self.system.content_of("target")
         return Stage(
             name=name,
             steps=steps,
@@ -162,7 +162,7 @@ class TargetLearning:
             modules={**nets, "discriminator": judge},
             on_step=[self.system.marker("target", bn=training.bn)],
             preview=self.system.preview("both", self.preview_seeds),
-            **averaging(nets, kept, training.ema_half_life),
+            **averages,
         )
 
     def _shots(self, *shown: str) -> RowBatches:
@@ -171,9 +171,6 @@ class TargetLearning:
 
     def _steps(self, wanted: int | None) -> int:
         return wanted or PASSES * math.ceil(len(self.pairs) / self.training.batch_size)
-
-    def _live(self, steps: int, **networks: nn.Module) -> dict[str, nn.Module]:
-        return dict(zip(networks, live_copies(steps, self.training.ema_half_life, *networks.values()), strict=True))
 
     def _image(self) -> nn.Module:
         return cast(nn.Module, self.system.generator.image.target)

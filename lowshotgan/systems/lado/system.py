@@ -23,7 +23,7 @@ from lowshotgan.systems.lado.stages import (
     target_phases,
 )
 from lowshotgan.systems.mixing import MixingNetworks, MixingSystem
-from lowshotgan.systems.paired import SourceData, averaging, group, live_copies
+from lowshotgan.systems.paired import SourceData, group, live_copies
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batches, Stage
 
@@ -115,7 +115,8 @@ class LaDo(MixingSystem):
         nets = self.generator
         appearance, kept = cast(Encoder, nets.appearance.source), cast(Generator, nets.image.source)
         steps = training.steps or PASSES * math.ceil(len(data) / training.batch_size)
-        image = cast(Generator, live_copies(steps, training.ema_half_life, kept)[0])
+        live, averages = live_copies(steps, training.ema_half_life, generator=kept)
+        image = cast(Generator, live["generator"])
         final = training.lr_decay ** (steps * training.batch_size / len(data))
         for network in (nets.content, appearance, image, judge):
             network.train()
@@ -141,7 +142,7 @@ class LaDo(MixingSystem):
             modules={"content": nets.content, "appearance": appearance, "generator": image, "discriminator": judge},
             on_step=[self.marker("source", bn=training.bn)],
             preview=self.preview("source", preview_seeds),
-            **averaging({"generator": image}, {"generator": kept}, training.ema_half_life),
+            **averages,
         )
 
     def _source_batches(self, data: SourceData, training: LaDoTraining, share: dict[str, Any]) -> Batches:
@@ -177,7 +178,8 @@ class LaDo(MixingSystem):
         nets = self.generator
         appearance, kept = cast(Encoder, nets.appearance.target), cast(Generator, nets.image.target)
         steps = training.steps or PASSES * math.ceil(count / training.batch_size)
-        image = cast(Generator, live_copies(steps, training.ema_half_life, kept)[0])
+        live, averages = live_copies(steps, training.ema_half_life, generator=kept)
+        image = cast(Generator, live["generator"])
         judge = cast(ResidualDiscriminator, cast(Domains, self.discriminator).target)
         nets.content.eval().requires_grad_(False)
         for network in (appearance, image, judge):
@@ -204,5 +206,5 @@ class LaDo(MixingSystem):
             modules={"appearance": appearance, "generator": image, "discriminator": judge},
             on_step=[self.marker("target", bn=training.bn)],
             preview=self.preview("both", preview_seeds),
-            **averaging({"generator": image}, {"generator": kept}, training.ema_half_life),
+            **averages,
         )

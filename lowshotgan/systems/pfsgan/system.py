@@ -16,7 +16,7 @@ from lowshotgan.data.pairs import PairSet
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.pfsgan import CodeEncoder, Generator, PatchDiscriminator, Relation, make_discriminator
 from lowshotgan.systems.mixing import MixingNetworks, MixingSystem
-from lowshotgan.systems.paired import SourceData, averaging, live_copies
+from lowshotgan.systems.paired import SourceData, live_copies
 from lowshotgan.systems.perception import Perception
 from lowshotgan.systems.pfsgan.colour_shift import ColourShift
 from lowshotgan.systems.pfsgan.config import PFSGANConfig, PFSGANFineTuning, PFSGANTraining
@@ -89,7 +89,8 @@ class PFSGAN(MixingSystem):
         judge, nets = self.need_judges(), self.generator
         appearance, kept = cast(CodeEncoder, nets.appearance.source), cast(Generator, nets.image.source)
         steps = training.steps or PASSES * math.ceil(len(data) / training.batch_size)
-        image = cast(Generator, live_copies(steps, training.ema_half_life, kept)[0])
+        live, averages = live_copies(steps, training.ema_half_life, generator=kept)
+        image = cast(Generator, live["generator"])
         if self.config.encoder == "vgg" and self.source_name is None and "training" not in self.details:
             self.details["encoder_init"] = start_encoders(training.encoder_init, nets.content, appearance)
         features = load_features(training.features, self.device)
@@ -117,7 +118,7 @@ class PFSGAN(MixingSystem):
             state={"latch": latch},
             on_step=[latch, self.marker("source", bn=training.bn)],
             preview=self.preview("source", preview_seeds),
-            **averaging({"generator": image}, {"generator": kept}, training.ema_half_life),
+            **averages,
         )
         return iter([stage])
 
@@ -178,7 +179,8 @@ class PFSGAN(MixingSystem):
     ) -> Stage:
         nets, config = self.generator, self.config
         appearance, kept = cast(CodeEncoder, nets.appearance.target), cast(Generator, nets.image.target)
-        image = cast(Generator, live_copies(training.steps, training.ema_half_life, kept)[0])
+        live, averages = live_copies(training.steps, training.ema_half_life, generator=kept)
+        image = cast(Generator, live["generator"])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             judge = PatchDiscriminator(config.resolution, width=config.width).to(self.device)
@@ -210,5 +212,5 @@ class PFSGAN(MixingSystem):
             modules={"appearance": appearance, "generator": image, "relation": relation, "discriminator": judge},
             on_step=[self.marker("target", bn=training.bn)],
             preview=self.preview("both", preview_seeds),
-            **averaging({"generator": image}, {"generator": kept}, training.ema_half_life),
+            **averages,
         )
