@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import not_negative, one_of, positive
 from lowshotgan.data.batches import ImageBatches, Together
 from lowshotgan.data.classes import load_classes
 from lowshotgan.data.dataset import ImageSet
@@ -57,9 +57,7 @@ class ClassFineTuning:
     def __post_init__(self) -> None:
         for name in ("batch_size", "lr"):
             positive(name, getattr(self, name))
-        for name in ("steps", "pull", "hold"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        not_negative(self, "steps", "pull", "hold")
         one_of("trains", self.trains, TRAINS)
         if self.steps and self.trains == "class" and self.source is None:
             raise ConfigError(

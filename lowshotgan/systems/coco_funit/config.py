@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import positive
+from lowshotgan.checks import not_negative, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.class_training import ClassTraining
 
@@ -70,8 +70,7 @@ class CocoFUNITTraining(ClassTraining):
     def __post_init__(self) -> None:
         super().__post_init__()
         positive("halve_every", self.halve_every)
-        if self.ema_start < 0:
-            raise ConfigError(f"ema_start must be 0 or more, got {self.ema_start!r}.")
+        not_negative(self, "ema_start")
 
     def rate(self, progress: float) -> float:
         """The share of the learning rate that is left after ``progress`` of the steps."""

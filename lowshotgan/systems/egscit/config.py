@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import not_negative, one_of, positive
 from lowshotgan.errors import ConfigError
 
 ADAIN = ("standard", "egscit_code", "none")
@@ -90,9 +90,7 @@ class EGSCITTraining:
     def __post_init__(self) -> None:
         for name in ("steps", "mask_steps", "batch_size", "lr", "judge_every"):
             positive(name, getattr(self, name))
-        for name, value in vars(self).items():
-            if (name.endswith("_weight") or name == "warm_up") and value < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {value!r}.")
+        not_negative(self, "warm_up", *(name for name in vars(self) if name.endswith("_weight")))
         if not 0.1 <= self.zoom <= 1:
             raise ConfigError(f"zoom must be from 0.1 to 1, got {self.zoom!r}.")
         one_of("perceptual", self.perceptual, PERCEPTUAL)

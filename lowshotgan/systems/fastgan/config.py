@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.checks import not_negative, one_of, positive, power_of_two
 from lowshotgan.errors import ConfigError
 from lowshotgan.finetune.augment import DiffAugment
 
@@ -67,9 +67,7 @@ class FastGANTraining:
             positive(name, getattr(self, name))
         if self.batch_size < 2:
             raise ConfigError("batch_size must be at least 2: FastGAN normalises over the batch.")
-        for name in ("reconstruction_weight", "lecam_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        not_negative(self, "reconstruction_weight", "lecam_weight")
         one_of("perceptual", self.perceptual, PERCEPTUAL)
         if self.augment:
             DiffAugment(self.augment)

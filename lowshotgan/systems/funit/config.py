@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import not_negative, one_of, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.class_training import ClassTraining
 
@@ -80,9 +80,7 @@ class FUNITTraining(ClassTraining):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("weight_decay", "warm_up"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        not_negative(self, "weight_decay", "warm_up")
         one_of("penalty", self.penalty, PENALTIES)
 
     @property

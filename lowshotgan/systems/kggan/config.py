@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.checks import not_negative, one_of, positive, power_of_two
 from lowshotgan.data.knowledge import NUISANCES, attribute_groups
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.knowledge_guided import DISTANCES
@@ -159,7 +159,8 @@ class KGGANTraining:
             "discriminator_steps",
         ):
             positive(name, getattr(self, name))
-        for name in (
+        not_negative(
+            self,
             "folds",
             "warm_up_steps",
             "anchor_weight",
@@ -168,9 +169,7 @@ class KGGANTraining:
             "realism_on_unseen",
             "shift",
             "noise",
-        ):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        )
         if self.anchor_weight and not self.warm_up_steps:
             raise ConfigError("anchor_weight needs a warm-up: set warm_up_steps too, or leave it out.")
         if self.batch_size < 2:

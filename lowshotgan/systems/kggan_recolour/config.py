@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.checks import not_negative, one_of, positive, power_of_two
 from lowshotgan.errors import ConfigError
 
 
@@ -96,7 +96,8 @@ class RecolourTraining:
         object.__setattr__(self, "cycle_weight", tuple(self.cycle_weight))
         for name in ("steps", "batch_size", "lr", "ema_half_life"):
             positive(name, getattr(self, name))
-        for name in (
+        not_negative(
+            self,
             "discriminator_lr",
             "category_weight",
             "fake_category_weight",
@@ -104,9 +105,7 @@ class RecolourTraining:
             "area_weight",
             "coherence_weight",
             "indecision_weight",
-        ):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        )
         if len(self.cycle_weight) != 2 or min(self.cycle_weight) < 0:
             raise ConfigError(
                 f"cycle_weight must be two numbers, before and after the ramp, got {self.cycle_weight!r}."

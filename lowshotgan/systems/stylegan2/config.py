@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive, power_of_two
+from lowshotgan.checks import not_negative, one_of, positive, power_of_two
 from lowshotgan.errors import ConfigError
 
 
@@ -84,7 +84,8 @@ class SourceTraining:
             raise ConfigError("anchor_weight needs the warm-up's codes; set warm_up_steps above 0.")
         for name in ("steps", "batch_size", "lr", "warm_up_lr", "r1_every", "ema_half_life", "ema_rampup"):
             positive(name, getattr(self, name))
-        for name in (
+        not_negative(
+            self,
             "r1_gamma",
             "path_weight",
             "mixing",
@@ -93,6 +94,4 @@ class SourceTraining:
             "anchor_weight",
             "warm_up_steps",
             "head_start",
-        ):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, positive, whole
+from lowshotgan.checks import not_negative, one_of, positive, whole
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
@@ -49,9 +49,7 @@ class CondSyncGANTraining:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "lr", "discriminator_lr", "synchronizer_lr"):
             positive(name, getattr(self, name))
-        for name in ("sync_weight", "per_group"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
+        not_negative(self, "sync_weight", "per_group")
         if self.batch_size < 2:
             raise ConfigError("batch_size must be at least 2: asynchronous pairs need two items.")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import not_negative, one_of, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.syncgan.modalities import Modality, parse_modalities
 
@@ -104,11 +104,9 @@ class SyncGANTraining:
         for name in ("steps", "batch_size", "synchronizer_steps", "synchronizer_every", "synchronizer_lr", "lr"):
             positive(name, getattr(self, name))
         positive("warm_up_lr", self.warm_up_lr)
-        for name in ("warm_up_steps", "sync_weight", "per_group", "shift", "encoder_steps", "encoder_lr"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)!r}.")
-        if self.async_weight is not None and self.async_weight < 0:
-            raise ConfigError(f"async_weight must be 0 or more, got {self.async_weight!r}.")
+        not_negative(self, "warm_up_steps", "sync_weight", "per_group", "shift", "encoder_steps", "encoder_lr")
+        if self.async_weight is not None:
+            not_negative(self, "async_weight")
         if self.batch_size < 2:
             raise ConfigError("batch_size must be at least 2: asynchronous pairs need two items.")
 
