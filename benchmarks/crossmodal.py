@@ -9,15 +9,18 @@ MNIST is the folder of the idx files, FSDD the zip or folder of spoken digits; `
 is there is not run again, and a training that was stopped goes on. The table is made of whatever is there and says what is
 not.
 
-judges        classifiers of real items, which never see the model: accuracy on test items, and the ceiling, the share of
-              real test pairs that they give one class; half a minute each on one CPU core
-synchronizer  the synchronizer alone, by number of pairs and seed: AUC on test items; ten seconds each
-model         a trained model: how often both modalities have one class for one code, for two codes, how many classes are
-              drawn, and how often a test item keeps its class in the other modality, by method; a minute or two
-generator     a model trained here for ``--steps`` steps after ``--warm-up``, by number of pairs and seed, judged in the same
-              way
+judges          classifiers of real items, which never see the model: accuracy on test items, and the ceiling, the share of
+                real test pairs that they give one class; half a minute each on one CPU core
+synchronizer    the synchronizer alone, by number of pairs and seed: AUC on test items; ten seconds each
+concat          the same with the synchronizer on joined features, for ``--concat-steps`` steps
+model           a trained model: how often both modalities have one class for one code, for two codes, how many classes are
+                drawn, and how often a test item keeps its class in the other modality, by method; a minute or two
+generator       a model trained here for ``--steps`` steps after ``--warm-up``, by number of pairs and seed, judged in the
+                same way
+paired_only     the same from the items of these pairs alone
 unsynchronised  the same with sync_weight=0 and without a warm-up, which listens to the synchronizer too
-rotated       the conditional model from a digit to the same digit turned, ``--steps`` steps
+conditional     the conditional model from a digit to the same digit turned, ``--steps`` steps
+instances       SyncGAN of digits and the same digits turned, where every pair is a concept of its own
 """
 
 import argparse
@@ -26,6 +29,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import _crossmodal_turned
 import torch
 from _crossmodal_data import (
     CLASSES,
@@ -39,6 +43,7 @@ from _crossmodal_data import (
     read_items,
 )
 from _crossmodal_report import report
+from _crossmodal_turned import as_images
 from _machine import machine_facts
 
 import lowshotgan as lsg
@@ -47,7 +52,19 @@ from lowshotgan.systems.syncgan.data import SyncData
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
 
-CELLS = ("judges", "synchronizer", "model", "generator", "unsynchronised", "rotated")
+CELLS = (
+    "judges",
+    "synchronizer",
+    "concat",
+    "model",
+    "generator",
+    "paired_only",
+    "unsynchronised",
+    "conditional",
+    "instances",
+)
+ONCE = ("judges", "model")
+BY_PAIRS = ("synchronizer", "concat", "generator", "paired_only")
 METHODS: dict[str, dict[str, Any]] = {
     "nearest": {"method": "nearest"},
     "encoder": {"method": "encoder"},
@@ -91,7 +108,7 @@ class Bench:
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(path.stem, {key: value for key, value in found.items() if key != "machine"}, flush=True)
 
-    def judge_cell(self) -> dict[str, Any]:
+    def judges_cell(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, items in self.test.items():
             found[f"accuracy_{name}"] = agreement(classes_of(self.judges[name], items.values), items.labels)
@@ -100,17 +117,21 @@ class Bench:
         said = [classes_of(self.judges[n], values) for n, values in zip(self.test, drawn, strict=True)]
         return found | {"ceiling": agreement(*said), "pairs": len(rows[0])}
 
-    def synchronizer_cell(self, pairs: int, seed: int) -> dict[str, Any]:
+    def concat_cell(self, pairs: int, seed: int) -> dict[str, Any]:
+        return self.synchronizer_cell(pairs, seed, kind="concat", steps=self.options.concat_steps)
+
+    def synchronizer_cell(
+        self, pairs: int, seed: int, *, kind: str = "two_tower", steps: int | None = None
+    ) -> dict[str, Any]:
         torch.manual_seed(seed)
-        model = self.new_model()
-        training = model.Training(
-            batch_size=32, synchronizer_steps=self.options.synchronizer_steps, per_group=pairs // CLASSES
-        )
+        model = self.new_model(synchronizer=kind)
+        steps = steps or self.options.synchronizer_steps
+        training = model.Training(batch_size=32, synchronizer_steps=steps, per_group=pairs // CLASSES)
         stage = next(iter(model.stages(as_sync_data(shuffled(self.train, seed)), training, seed=seed)))
         settings = LoopSettings(precision="fp32", resume="never", seed=seed)
-        folder = self.options.work / "synchronizer"
+        folder = self.options.work / kind
         fit([stage], output_dir=folder, machine=Machine("cpu"), settings=settings)
-        return {"auc": self.test_auc(model), "pairs": pairs, "steps": training.synchronizer_steps, "seed": seed}
+        return {"auc": self.test_auc(model), "pairs": pairs, "steps": steps, "seed": seed}
 
     def new_model(self, **options: Any) -> Any:
         return lsg.create_model("syncgan_28", modalities=modalities(self.pair), **SIZES, **options)
@@ -123,13 +144,25 @@ class Bench:
         logits = judge.combinations(items[0].values, items[1].values, (self.first, self.second))
         return auc(logits.flatten(), (items[0].labels[:, None] == items[1].labels[None]).flatten())
 
-    def generator_cell(self, pairs: int, seed: int, **changes: Any) -> dict[str, Any]:
+    def paired_only_cell(self, pairs: int, seed: int) -> dict[str, Any]:
+        items = {name: first_of_each(one, pairs // CLASSES) for name, one in shuffled(self.train, seed).items()}
+        return self.train_generator(items, "paired_only", pairs, seed)
+
+    def generator_cell(self, pairs: int, seed: int) -> dict[str, Any]:
+        return self.train_generator(shuffled(self.train, seed), "generator", pairs, seed, per_group=pairs // CLASSES)
+
+    def unsynchronised_cell(self, seed: int) -> dict[str, Any]:
+        without = {"sync_weight": 0.0, "warm_up_steps": 0}
+        return self.train_generator(shuffled(self.train, seed), "unsynchronised", 0, seed, **without)
+
+    def train_generator(
+        self, items: dict[str, Items], name: str, pairs: int, seed: int, **changes: Any
+    ) -> dict[str, Any]:
         torch.manual_seed(seed)
         model, steps = self.new_model(encoders=self.options.transfers > 0), self.options.steps
-        folder = self.options.work / f"{self.pair}-{pairs}-{seed}-{'-'.join(changes)}"
+        folder = self.options.work / f"{self.pair}-{name}-{pairs}-{seed}"
         settings = {**SETTINGS, "steps": steps, "warm_up_steps": self.options.warm_up, "seed": seed, **changes}
-        settings["per_group"] = pairs // CLASSES
-        data: SyncData = as_sync_data(shuffled(self.train, seed))
+        data: SyncData = as_sync_data(items)
         result = lsg.train(model, data, output_dir=folder, **settings)
         about = {"pairs": pairs, "steps": steps, "warm_up": settings["warm_up_steps"], "seed": seed}
         return about | self.scores(result.model)
@@ -158,7 +191,7 @@ class Bench:
     def transfers(self, model: Any, source: str, target: str) -> dict[str, dict[str, float]]:
         items = shuffled(self.test, 1)[source]
         values, labels = items.values[: self.options.transfers], items.labels[: self.options.transfers]
-        raw = values if source == "audio" else _as_images(values)
+        raw = values if source == "audio" else as_images(values)
         found = {}
         for name, options in METHODS.items():
             made = model.transfer(raw, to=target, from_=source, **options)
@@ -170,19 +203,18 @@ class Bench:
             }
         return found
 
-    def rotated_cell(self, seed: int) -> dict[str, Any]:
-        """Judged by turning the result back and asking for its digit."""
-        torch.manual_seed(seed)
-        model = lsg.create_model("cond_syncgan_28")
-        values = self.train[self.first].values
-        data = {"first": _as_images(values), "second": _as_images(values.rot90(1, (2, 3))), "pairs": "aligned"}
-        settings = {"steps": self.options.steps, "seed": seed, "precision": "fp32", "progress": False}
-        settings |= {"synchronizer_lr": 1e-4, "batch_size": 32}
-        result = lsg.train(model, data, output_dir=self.options.work / f"rotated-{seed}", **settings)
-        items = self.test[self.first]
-        drawn = result.model.generate(content=_as_images(items.values), batch_size=100).values["second"]
-        said = classes_of(self.judges[self.first], drawn.rot90(-1, (2, 3)))
-        return {"accuracy": agreement(said, items.labels), "steps": self.options.steps, "seed": seed}
+    def conditional_cell(self, seed: int) -> dict[str, Any]:
+        train, test, judge = self.train[self.first], self.test[self.first], self.judges[self.first]
+        folder = self.options.work / f"conditional-{seed}"
+        return _crossmodal_turned.conditional(train, test, judge, folder, steps=self.options.steps, seed=seed)
+
+    def instances_cell(self, seed: int) -> dict[str, Any]:
+        options = self.options
+        lengths = {"steps": options.steps, "warm_up": options.warm_up, "transfers": options.transfers}
+        folder = options.work / f"instances-{seed}"
+        return _crossmodal_turned.instances(
+            self.train[self.first], self.test[self.first], folder, **lengths, seed=seed
+        )
 
 
 def shuffled(items: dict[str, Items], seed: int) -> dict[str, Items]:
@@ -192,6 +224,12 @@ def shuffled(items: dict[str, Items], seed: int) -> dict[str, Items]:
         order = torch.randperm(len(one.labels), generator=torch.Generator().manual_seed(seed))
         found[name] = Items(one.values[order], one.labels[order])
     return found
+
+
+def first_of_each(items: Items, count: int) -> Items:
+    """The first so many items of each label."""
+    rows = torch.cat([(items.labels == label).nonzero()[:count, 0] for label in range(CLASSES)])
+    return Items(items.values[rows], items.labels[rows])
 
 
 def real_pairs(first: Items, second: Items) -> tuple[torch.Tensor, torch.Tensor]:
@@ -204,29 +242,21 @@ def real_pairs(first: Items, second: Items) -> tuple[torch.Tensor, torch.Tensor]
     return torch.cat([a for a, _ in rows]), torch.cat([b for _, b in rows])
 
 
-def _as_images(values: torch.Tensor) -> torch.Tensor:
-    """Grey items in [-1, 1] as uint8 ``(N, 3, H, W)``, which a modality reads."""
-    return ((values + 1) * 127.5).round().byte().expand(-1, 3, -1, -1)
-
-
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     if not options.report:
         bench = Bench(options)
         seeds = range(options.seeds)
         for cell in options.cells.split(","):
-            if cell in ("judges", "model"):
-                bench.run(cell, bench.judge_cell if cell == "judges" else bench.model_cell)
-            for seed in seeds if cell not in ("judges", "model") else ():
-                if cell == "rotated":
-                    bench.run(f"rotated-seed{seed}", bench.rotated_cell, seed)
-                elif cell == "unsynchronised":
-                    without = {"sync_weight": 0.0, "warm_up_steps": 0}
-                    bench.run(f"unsynchronised-seed{seed}", lambda s=seed, w=without: bench.generator_cell(0, s, **w))
-                else:
-                    work = bench.synchronizer_cell if cell == "synchronizer" else bench.generator_cell
+            work = getattr(bench, f"{cell}_cell")
+            if cell in ONCE:
+                bench.run(cell, work)
+            for seed in () if cell in ONCE else seeds:
+                if cell in BY_PAIRS:
                     for pairs in (int(k) for k in options.pairs.split(",")):
                         bench.run(f"{cell}-pairs{pairs}-seed{seed}", work, pairs, seed)
+                else:
+                    bench.run(f"{cell}-seed{seed}", work, seed)
     if options.scores:
         options.scores.write_text(
             json.dumps(card_scores(options.output, options.pair), indent=1) + "\n", encoding="utf-8"
@@ -260,6 +290,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000, help="of the cells that train")
     parser.add_argument("--warm-up", type=int, default=300, help="steps of redrawing before them")
     parser.add_argument("--synchronizer-steps", type=int, default=600)
+    parser.add_argument("--concat-steps", type=int, default=4000)
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--transfers", type=int, default=200, help="test items each way; 0 for none, and no encoders")
     parser.add_argument("--output", type=Path, default=here / "crossmodal")

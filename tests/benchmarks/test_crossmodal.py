@@ -104,13 +104,50 @@ def test_a_training_on_few_pairs_is_scored_by_its_pairs(data, small, tmp_path, m
         "--transfers",
         "0",
     ]
-    crossmodal.main([*common, "--output", str(tmp_path), "--steps", "1", "--cells", "generator,unsynchronised"])
+    cells = "conditional,concat,generator,unsynchronised"
+    common += ["--output", str(tmp_path), "--steps", "1", "--warm-up", "1", "--concat-steps", "1"]
+    crossmodal.main([*common, "--cells", cells])
     found = json.loads((tmp_path / "garments-generator-pairs10-seed0.json").read_text())
     assert 0 <= found["sync_rate"] <= 1 and found["pairs"] == 10 and "digit to garment" not in found
     table = (tmp_path / "t.md").read_text()
     row = next(line for line in table.splitlines() if line.startswith("| 10 |"))
     assert f"{found['sync_rate']:.3f} (1 seed)" in row
     assert "| sync_weight=0, 1 steps |" in table and "classes, garment" in table
+    assert "The conditional model, 1 steps" in table and "SyncGAN, every digit a concept of its own: not run" in table
+    assert "The synchronizer on joined features: not run" in table  # only its 10 pairs were
+
+
+def test_a_gan_of_the_pairs_alone_sees_nothing_else(small):
+    import crossmodal
+    from _crossmodal_data import Items
+
+    labels = torch.arange(50) % 10
+    items = Items(torch.arange(50.0)[:, None, None, None], labels)
+    kept = crossmodal.first_of_each(items, 2)
+    assert kept.labels.tolist() == [label for label in range(10) for _ in range(2)]
+    assert kept.values.flatten().tolist() == [first for label in range(10) for first in (label, label + 10)]
+
+
+def test_instances_are_compared_with_themselves_and_their_class(data, small, tmp_path, monkeypatch):
+    import _crossmodal_turned
+    import crossmodal
+
+    monkeypatch.setitem(_crossmodal_turned.SETTINGS, "synchronizer_steps", 1)
+    monkeypatch.setitem(_crossmodal_turned.SETTINGS, "encoder_steps", 1)
+    common = ["--pair", "garments", "--data", f"digit={data}", "--data", f"garment={data}", "--seeds", "1"]
+    common += ["--table", str(tmp_path / "t.md"), "--work", str(tmp_path / "work"), "--output", str(tmp_path)]
+    crossmodal.main([*common, "--cells", "instances", "--steps", "1", "--warm-up", "1", "--transfers", "3"])
+    found = json.loads((tmp_path / "garments-instances-seed0.json").read_text())
+    assert -1 <= found["ssim"] <= 1 and -1 <= found["ssim_class"] <= 1
+    assert "3 digits transferred" in (tmp_path / "t.md").read_text()
+
+
+def test_another_digit_of_the_class_is_never_the_same_one():
+    from _crossmodal_data import Items
+    from _crossmodal_turned import _another
+
+    items = Items(torch.arange(6.0)[:, None, None, None], torch.tensor([0, 1, 0, 1, 0, 1]))
+    assert [float(_another(items, 0, row)) for row in (0, 2, 4)] == [2, 4, 0]
 
 
 def test_a_collapsed_model_does_not_pass(tmp_path):
