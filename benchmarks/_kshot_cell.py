@@ -12,6 +12,7 @@ from typing import Any
 
 import _kshot_tasks as tasks
 import torch
+from _kshot_variants import VARIANTS, Variant
 from _machine import machine_facts, peak_bytes
 from PIL import Image
 from torch import Tensor
@@ -39,7 +40,7 @@ class Cell:
 
     Attributes:
         task: key of ``_kshot_tasks.TASKS``.
-        recipe: name of a recipe, or ``"base"``.
+        recipe: name of a recipe or variant, or ``"base"``.
         k: number of target images.
         seed: of the training.
         subset: which K images: 0 for the fixed ones, else the seed of a draw.
@@ -177,17 +178,19 @@ def _adapt(cell: Cell, base: Any, shots: tasks.Shots) -> _Outcome:
     images = to_pil(shots.pixels)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
+        variant = VARIANTS.get(cell.recipe, Variant(cell.recipe, ""))
         if base is None:
             return _train_from_scratch(cell, images, Path(folder))
         result = lowshotgan.finetune(
             base,
             images,
             output_dir=Path(folder) / "run",
-            recipe=cell.recipe,
+            recipe=variant.recipe,
             seed=cell.seed,
             extractor=cell.selector,
             progress=False,
             **_limits(cell),
+            **variant.changes,
         )
         facts = {
             "seconds": result.seconds,

@@ -9,11 +9,13 @@ from typing import Any
 from _kshot_cell import BASE, SCRATCH, SHEET_SEEDS, save_small
 from _kshot_targets import Cells, Mean, Verdict, curve_of, evaluate
 from _kshot_tasks import ADAPTED_TASKS, CURVE_KS, SCRATCH_TASK, TASKS, Task
+from _kshot_variants import VARIANTS
 from _machine import MIB, describe
 from PIL import Image
 
 NOTES = "<!-- what stands below this line is written by hand and kept -->"
 SHEETS = "kshot"
+"""Folder of the cells and contact sheets beside the report."""
 COLUMNS: Sequence[tuple[str, str, str]] = (
     ("kernel", "KD-{net}", "{:.4f}"),
     ("intra_cluster", "intra PD-{net}", "{:.4f}"),
@@ -54,14 +56,18 @@ with each other rather than with other work.
 
 def write(folder: Path, docs: Path, recipes: Sequence[str]) -> Path:
     """Write the report of the cells in ``folder`` and return its path."""
-    found = read_cells(folder)
+    kept = docs / SHEETS
+    kept.mkdir(parents=True, exist_ok=True)
+    for cell in folder.glob("*.seed*.json"):
+        shutil.copyfile(cell, kept / cell.name)
+    found = read_cells(kept)
     path = docs / "kshot.md"
-    docs.mkdir(parents=True, exist_ok=True)
-    sheets = _copy_sheets(folder, docs / SHEETS, found)
+    sheets = _copy_sheets(folder, kept, found)
     failed = {one.name.removesuffix(".failed.txt") for one in folder.glob("*.failed.txt")}
     parts = [INTRO, _protocol(found), _targets(evaluate(Cells(found)))]
     parts += [_table(TASKS[name], Cells(found), recipes, failed) for name in ADAPTED_TASKS]
-    parts += [_scratch(Cells(found), failed), _curve(Cells(found)), _sheets(sheets), READING, _kept_notes(path)]
+    parts += [_attempts(Cells(found)), _scratch(Cells(found), failed), _curve(Cells(found)), _sheets(sheets), READING]
+    parts.append(_kept_notes(path))
     path.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
     return path
 
@@ -126,13 +132,30 @@ def _targets(verdicts: Sequence[Verdict]) -> str:
 
 def _table(task: Task, cells: Cells, recipes: Sequence[str], failed: set[str]) -> str:
     there = [recipe for recipe in recipes if cells.of(task.name, recipe)]
-    count = max((one["reference_images"] for one in cells.all if one["task"] == task.name), default=None)
+    alike = [one for one in cells.all if (one["task"], one["k"]) == (task.name, task.k)]
+    count = max((one["reference_images"] for one in alike), default=None)
     reference = "" if count is None else f" Reference: {count} images."
     lines = [f"## {task.name}: {task.about}", "", f"K = {task.k}: {task.rule}.{reference}", "", *_heading(cells.all)]
     for recipe in recipes:
         lines.append(_row(task, recipe, cells, failed))
         if recipe in there and cells.mean(task.name, recipe, "kernel", part="last"):
             lines.append(_row(task, recipe, cells, failed, part="last"))
+    return "\n".join(lines)
+
+
+def _attempts(cells: Cells) -> str:
+    """The variants that were run, below the targets they were made for."""
+    rows = [
+        f"| {variant.target} | {task} " + _row(TASKS[task], name, cells, set())
+        for name, variant in VARIANTS.items()
+        for task in ADAPTED_TASKS
+        if cells.of(task, name)
+    ]
+    if not rows:
+        return ""
+    first, second = _heading(cells.all)
+    tried = [f"- {name}: {variant.explain()}" for name, variant in VARIANTS.items()]
+    lines = ["## Attempts at missed targets", "", *tried, "", f"| target | task {first}", f"|---|---{second}", *rows]
     return "\n".join(lines)
 
 
@@ -213,18 +236,18 @@ def _curve(cells: Cells) -> str:
 
 
 def _copy_sheets(folder: Path, target: Path, cells: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Copy the sheets of seed 0; returns recipe names by task. Sheets without a cell are removed."""
-    shutil.rmtree(target, ignore_errors=True)
+    """Copy the sheets of seed 0 that ``folder`` has; returns recipe names by task of all that are in ``target``."""
     copied: dict[str, list[str]] = {}
     for cell in cells:
         task, recipe, k = cell["task"], cell["recipe"], cell["k"]
-        source = folder / f"{task}.{recipe}.k{k}.subset0.seed0.webp"
+        source, sheet = folder / f"{task}.{recipe}.k{k}.subset0.seed0.webp", target / f"{task}.{recipe}.webp"
         first = (cell["seed"], cell["subset"]) == (0, 0) and k == TASKS[task].k
-        if recipe == BASE or not first or not source.is_file():
+        if recipe == BASE or recipe in VARIANTS or not first:
             continue
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target / f"{task}.{recipe}.webp")
-        copied.setdefault(task, []).append(recipe)
+        if source.is_file():
+            shutil.copyfile(source, sheet)
+        if sheet.is_file():
+            copied.setdefault(task, []).append(recipe)
     for task, recipes in copied.items():
         if {"auto", "tgan"} <= set(recipes):
             compared = compare_sheets(*(Image.open(target / f"{task}.{name}.webp") for name in ("tgan", "auto")))
@@ -262,4 +285,4 @@ def _sheets(copied: Mapping[str, Sequence[str]]) -> str:
 def _kept_notes(path: Path) -> str:
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
     _, marker, notes = old.partition(NOTES)
-    return f"{NOTES}\n{notes.strip()}" if marker else f"{NOTES}\n\n## Notes\n\nNone yet."
+    return f"{NOTES}\n\n{notes.strip()}" if marker else f"{NOTES}\n\n## Notes\n\nNone yet."

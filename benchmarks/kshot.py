@@ -2,12 +2,14 @@
 
     python benchmarks/kshot.py --data PATH --seeds 0,1,2 --budget 60s --output runs/kshot
     python benchmarks/kshot.py --data PATH --k-curve --seeds 0,1,2 --budget 60s --output runs/kshot
-    python benchmarks/kshot.py --report-only --output runs/kshot
+    python benchmarks/kshot.py --report-only
 
 Time: each cell (task, recipe, K, seed) takes its budget and about half a minute to measure. A cell is written to
 the output folder when it is done, so a run can be stopped and started again, and folders of several machines can
 be merged by copying. PATH holds the image packs named in ``_kshot_tasks.py``; the base weights come from
-``weights/``. The report is written to docs/benchmarks/kshot.md.
+``weights/``. ``--recipes`` also takes the variants of ``_kshot_variants.py``, attempts at missed targets. The report
+is written to docs/benchmarks/kshot.md, and every cell beside it (docs/benchmarks/kshot/), so that ``--report-only``
+needs nothing else.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from typing import Any
 import _kshot_report as report
 import _kshot_tasks as tasks
 from _kshot_cell import BASE, SCRATCH, Cell, run_cell, save_small, to_plain
+from _kshot_variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = (BASE, "tgan", "tgan_ada", "freeze_d", "ewc", "cdc", "wedit", "style_domain", "rick", "genda", "auto")
@@ -39,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     if not options.report_only:
         wanted = list(dict.fromkeys(plan(options)))
-        _refuse_mixture(wanted, options.output)
+        _refuse_mixture(wanted, options.output, options.docs / report.SHEETS)
         options.command = shown_command(sys.argv[1:] if arguments is None else arguments)
         missing = [cell for cell in wanted if not (options.output / f"{cell.key}.json").is_file()]
         print(f"{len(wanted)} cells, {len(wanted) - len(missing)} done already", flush=True)
         with ThreadPoolExecutor(options.jobs) as pool:
             for line in pool.map(lambda cell: _in_subprocess(cell, options), missing):
                 print(line, flush=True)
-    print(f"wrote {report.write(options.output, options.docs, tuple(options.recipes))}")
+    print(f"wrote {report.write(options.output, options.docs, RECIPES)}")
 
 
 def plan(options: argparse.Namespace) -> Iterator[Cell]:
@@ -87,15 +90,16 @@ def _cell(task: tasks.Task, recipe: str, k: int, seed: int, subset: int, options
     )
 
 
-def _refuse_mixture(cells: Sequence[Cell], folder: Path) -> None:
+def _refuse_mixture(cells: Sequence[Cell], *folders: Path) -> None:
     """Stop if a finished cell was made in another way than asked for now."""
-    for cell in cells:
-        path = folder / f"{cell.key}.json"
+    for path, cell in ((folder / f"{cell.key}.json", cell) for cell in cells for folder in folders):
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))["settings"]
             other = {name: found.get(name) for name, value in cell.settings.items() if found.get(name) != value}
             if other:
-                raise SystemExit(f"{path} was made with {other}; give those options, another --output, or delete it.")
+                raise SystemExit(
+                    f"{path} was made with {other}; give those options, another --output and --docs, or delete it."
+                )
 
 
 def _in_subprocess(cell: Cell, options: argparse.Namespace) -> str:
@@ -139,7 +143,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder that holds the packs")
     parser.add_argument("--tasks", type=_names(tasks.TASKS), default=list(tasks.ADAPTED_TASKS))
-    parser.add_argument("--recipes", type=_names(RECIPES), default=list(RECIPES))
+    parser.add_argument("--recipes", type=_names((*RECIPES, *VARIANTS)), default=list(RECIPES))
     parser.add_argument("--seeds", type=_numbers, default=[0], help="of the training, such as 0,1,2")
     parser.add_argument("--subsets", type=_numbers, default=[0], help="0 for the fixed K images, else seeds of draws")
     parser.add_argument("--budget", help="time of each adaptation, such as 60s; default: the recipe's steps")
@@ -150,7 +154,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--selector", default="lsg1", help="network by which a run chooses its snapshot")
     parser.add_argument("--device", help="default: a GPU where there is one")
     parser.add_argument("--jobs", type=int, default=1, help="cells at once; they then share the machine's time")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the cells")
+    parser.add_argument("--output", type=Path, default=Path("runs/kshot"), help="folder of the cells")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "benchmarks", help="where the report goes")
     parser.add_argument("--report-only", action="store_true", help="rebuild the report from the cells there are")
     for base, model in MODELS.items():

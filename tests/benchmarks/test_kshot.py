@@ -11,9 +11,11 @@ import pytest
 import torch
 from _kshot_cell import Cell, run_cell, save_small
 from _kshot_tasks import load_shots
+from _kshot_variants import VARIANTS
 from PIL import Image
 
 from lowshotgan.data.images import to_pil
+from lowshotgan.finetune.recipes import get_recipe
 from lowshotgan.systems.base import System
 
 
@@ -116,6 +118,26 @@ def test_plan_puts_seeds_outermost_and_shares_cells_with_the_curve(tmp_path):
 def test_scratch_task_has_its_own_recipe(tmp_path):
     options = options_for(tmp_path, "--tasks", "A-scratch", "--recipes", "tgan,cdc")
     assert [(cell.recipe, cell.k) for cell in kshot.plan(options)] == [("fastgan", 100)]
+
+
+def test_every_variant_changes_its_recipe():
+    for name, variant in VARIANTS.items():
+        recipe = get_recipe(variant.recipe, k=10)
+        assert recipe.override(**variant.changes) != recipe, name
+
+
+def test_a_variant_is_run_as_its_recipe_with_the_changes(tmp_path, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def finetune(_model, _images, **settings):
+        raise Asked(settings["recipe"], settings["lr"])
+
+    monkeypatch.setattr(_kshot_cell.lowshotgan, "finetune", finetune)
+    options = options_for(tmp_path, "--tasks", "A-near", "--recipes", "wedit_fast")
+    shots = SimpleNamespace(pixels=torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(Asked, match="'wedit', 0.05"):
+        _kshot_cell._adapt(next(kshot.plan(options)), object(), shots)
 
 
 def test_report_never_tells_where_folders_are():

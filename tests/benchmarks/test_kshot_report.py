@@ -1,5 +1,7 @@
 """Targets and tables from made-up cells."""
 
+import json
+
 import pytest
 from _kshot_report import NOTES, compare_sheets, write
 from _kshot_targets import CURVE_KS, SINGLE, Cells, Mean, evaluate, mean_of
@@ -111,6 +113,30 @@ def test_empty_report_says_not_run_and_keeps_notes(tmp_path):
     again = path.read_text()
     assert "Tried more steps: no better." in again
     assert again.count(NOTES) == 1
+
+
+def test_report_needs_only_what_stands_beside_it(tmp_path):
+    cells, docs = tmp_path / "cells", tmp_path / "docs"
+    cells.mkdir()
+    for recipe, kernel in (("tgan", 0.25), ("cdc_light", 0.75)):
+        (cells / f"A-near.{recipe}.k10.subset0.seed0.json").write_text(
+            json.dumps(whole(cell("A-near", recipe, kernel=kernel)))
+        )
+        Image.new("RGB", (290, 38)).save(cells / f"A-near.{recipe}.k10.subset0.seed0.webp")
+    first = write(cells, docs, ("base", "tgan")).read_text()
+    assert write(tmp_path / "nothing", docs, ("base", "tgan")).read_text() == first
+    assert (
+        "| tgan | 0.2500 |" in first and "![A-near, tgan]" in first and (docs / "kshot" / "A-near.tgan.webp").is_file()
+    )
+    attempts = first.partition("## Attempts at missed targets")[2].partition("\n## ")[0]
+    assert "| A1 | A-near | cdc_light | 0.7500 |" in attempts and "`cdc` with regularizers.relation.weight" in attempts
+
+
+def whole(one):
+    """A made-up cell with what the head of the report says of it."""
+    machine = {"cpu": "x", "cores": 2, "threads": 1, "device": "cpu", "torch": "2", "python": "3"}
+    settings = {"model": "m", "budget": None, "steps": 5, "samples": 10, "extractor": "lsg1", "selector": "lsg1"}
+    return one | {"machine": machine, "settings": settings, "reference_images": 3, "protocol": "p", "lowshotgan": "0"}
 
 
 def test_compared_sheet_shows_base_tgan_and_auto():
