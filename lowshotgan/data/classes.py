@@ -13,8 +13,10 @@ from torch import Tensor
 
 from lowshotgan.checks import one_of
 from lowshotgan.data.base import Source, Subset
-from lowshotgan.data.dataset import MEMORY_LIMIT, ImageSet
+from lowshotgan.data.dataset import MEMORY_LIMIT, ImageSet, load_images
 from lowshotgan.data.decode import Decoded
+from lowshotgan.data.files import FolderSource, ZipSource
+from lowshotgan.data.idx import IdxSource
 from lowshotgan.data.preprocess import Preprocess
 from lowshotgan.data.sources import open_source
 from lowshotgan.errors import ConfigError, ImageInputError
@@ -57,6 +59,24 @@ def load_classes(
         memory_limit=memory_limit,
     )  # fmt: skip
     return ClassSet(images, labels, chosen)
+
+
+def load_one_class(images: Any, *, resolution: int, **options: Any) -> ImageSet:
+    """``load_images`` for images of one class.
+
+    Raises:
+        ImageInputError: if a folder or zip has images in several sub-folders, or idx files hold several labels.
+    """
+    found = load_images(images, resolution=resolution, **options)
+    source = found.source.source if isinstance(found.source, Subset) else found.source
+    names = _classes_within(source)
+    if len(names) > 1:
+        raise ImageInputError(
+            f"{source.description} holds images of {len(names)} classes ({', '.join(names[:4])}), where those of one are "
+            "needed; pass one of them. To translate into several, pass a mapping from name to folder; if all are one "
+            "class, pass a list of the files."
+        )
+    return found
 
 
 class ClassSet:
@@ -115,6 +135,19 @@ class _Joined(Source):
     def decode(self, index: int) -> Decoded:
         key, row = self.entries[index]
         return self.parts[key].decode(row)
+
+
+def _classes_within(source: Source) -> list[str]:
+    """Sub-folders that part a folder or zip, below the folders all images share; or the labels of idx files."""
+    if isinstance(source, IdxSource):
+        return sorted({label for index in range(len(source)) if (label := source.label(index)) is not None})
+    if not isinstance(source, FolderSource | ZipSource):
+        return []
+    folders = [source.name(index).split("/")[:-1] for index in range(len(source))]
+    shared = 0
+    while all(len(folder) > shared and folder[shared] == folders[0][shared] for folder in folders):
+        shared += 1
+    return sorted({folder[shared] for folder in folders if len(folder) > shared})
 
 
 def _open_classes(data: Any) -> tuple[list[str], Source]:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lowshotgan.checks import keywords, positive
-from lowshotgan.data.classes import ClassSet, load_classes
-from lowshotgan.data.dataset import ImageSet, load_images
+from lowshotgan.data.classes import ClassSet, load_classes, load_one_class
+from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
@@ -122,8 +122,8 @@ class ClassTranslator(Translator):
         return targets, classes
 
     def read_shots(self, shots: Any, **options: Any) -> ImageSet:
-        """K images of one class."""
-        return load_images(shots, resolution=self.config.resolution, **options)
+        """K images of one class; see ``load_one_class``."""
+        return load_one_class(shots, resolution=self.config.resolution, **options)
 
     def finetune_stages(
         self, shots: ImageSet, finetuning: Any = None, *, seed: int = 0, rank: int = 0, world_size: int = 1

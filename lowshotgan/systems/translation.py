@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from lowshotgan.checks import within
+from lowshotgan.data.classes import load_one_class
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, image_grid, to_pil, to_uint8
-from lowshotgan.data.listing import IMAGE_ENDINGS
 from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.hub.tensors import state_digest
 from lowshotgan.metrics.extractors import load_extractor
@@ -24,6 +24,7 @@ from lowshotgan.metrics.scores import MetricReport
 from lowshotgan.metrics.translation import RealImages
 from lowshotgan.systems.base import System
 from lowshotgan.systems.class_code import ClassCode
+from lowshotgan.systems.exemplars import classes_of, read_code
 from lowshotgan.systems.generation import Generation, OutputType, check_drawing
 from lowshotgan.systems.translation_evaluation import Target, evaluate_translator
 
@@ -103,9 +104,10 @@ class Translator(System):
 
         Args:
             content: folder, zip, list, PIL image, or a tensor ``(N, 3, H, W)`` in [-1, 1].
-            exemplars: K images of one class, given like content; a ``ClassCode``; a list of codes or a mapping from
-                class name to either, which gives every content in every class; or a tensor ``(N, K, 3, H, W)`` with
-                exemplars for each content of its own. May be left out if the model was fine-tuned to a class.
+            exemplars: K images of one class, given like content; a ``ClassCode`` or its file; a list of codes, folders or
+                zips, or a mapping from class name to any of these, which gives every content in every class; or a
+                tensor ``(N, K, 3, H, W)`` with exemplars for each content of its own. May be left out if the model was
+                fine-tuned to a class.
             strength: from the code of the content itself (0) to that of the exemplars (1).
             fit: "crop" or "pad" images that are not square.
             batch_size: contents per forward pass; 16 by default.
@@ -114,11 +116,13 @@ class Translator(System):
 
         Raises:
             ConfigError: for missing or unusable arguments, or a code of another model.
-            ImageInputError: for unreadable images, or exemplars of several classes in one folder.
+            ImageInputError: for unreadable images, or exemplars of several classes that are given as one (see
+                ``load_one_class``).
         """
         settings = self._read_options(options)
-        if content is None:
-            raise ConfigError(f"{self.arch} needs content to translate: generate(content=..., exemplars=...).")
+        if content is None or isinstance(content, int):
+            told = "" if content is None else f" (images, not {content})"
+            raise ConfigError(f"{self.arch} needs content to translate{told}: generate(content=..., exemplars=...).")
         count = check_drawing(batch_size, output_type, usual=BATCH_SIZE)
         within("strength", strength, 0, 2)
         images = self._read(content, fit)
@@ -193,10 +197,12 @@ class Translator(System):
             name: of the class.
             fit: "crop" or "pad" images that are not square.
             options: what the system takes besides.
+
+        Raises:
+            ImageInputError: as ``generate``.
         """
         settings = self._read_options(options)
-        _check_one_class(exemplars)
-        images = self._read(exemplars, fit)
+        images = self._read(exemplars, fit, one_class=True)
         codes = self.encode_each(images, **settings)
         return ClassCode(codes.mean(dim=0), len(codes), self._pin(settings), name)
 
@@ -220,15 +226,11 @@ class Translator(System):
             raise ConfigError(f"{self.arch} needs exemplars of a class: generate(content=..., exemplars=...).")
         if isinstance(exemplars, Tensor) and exemplars.ndim == 5:
             return {"own": self._own_codes(exemplars, count, settings)}
-        if isinstance(exemplars, list | tuple) and any(isinstance(one, ClassCode) for one in exemplars):
-            exemplars = _by_name(exemplars)
-        classes = exemplars if isinstance(exemplars, Mapping) else {_name_of(exemplars): exemplars}
-        if not classes:
-            raise ConfigError("exemplars is empty; name at least one class.")
-        return {str(name): self._code(given, str(name), fit, settings)[None] for name, given in classes.items()}
+        classes = classes_of(exemplars)
+        return {name: self._code(given, name, fit, settings)[None] for name, given in classes.items()}
 
     def _code(self, given: Any, name: str, fit: str, settings: Mapping[str, Any]) -> Tensor:
-        code = given if isinstance(given, ClassCode) else self._from_file(given)
+        code = read_code(given)
         if code is None:
             return self.encode_exemplars(given, name=name, fit=fit, **settings).values
         if code.model != self._pin(settings):
@@ -237,11 +239,6 @@ class Translator(System):
                 "again."
             )
         return code.values
-
-    @staticmethod
-    def _from_file(given: Any) -> ClassCode | None:
-        is_file = isinstance(given, str | Path) and Path(given).suffix == ".safetensors"
-        return ClassCode.load(given) if is_file else None
 
     def _own_codes(self, exemplars: Tensor, count: int, settings: Mapping[str, Any]) -> Tensor:
         if len(exemplars) != count:
@@ -272,12 +269,13 @@ class Translator(System):
         """The settings by which content images are encoded as their own exemplars."""
         return settings
 
-    def _read(self, images: Any, fit: str) -> Tensor:
+    def _read(self, images: Any, fit: str, *, one_class: bool = False) -> Tensor:
         """``(N, 3, H, W)`` float32 on the CPU in [-1, 1]."""
         if isinstance(images, Tensor) and images.is_floating_point():
             return self._check_tensor(images)
         width = getattr(self.config, "image_width", None)
-        return from_uint8(load_images(images, resolution=self.config.resolution, width=width, fit=fit).uint8())
+        read = load_one_class if one_class else load_images
+        return from_uint8(read(images, resolution=self.config.resolution, width=width, fit=fit).uint8())
 
     def _check_tensor(self, images: Tensor) -> Tensor:
         batch = (images[None] if images.ndim == 3 else images).detach().float().cpu()
@@ -294,34 +292,5 @@ class Translator(System):
         return batch
 
 
-def _by_name(codes: Sequence[Any]) -> dict[str, ClassCode]:
-    found: dict[str, ClassCode] = {}
-    for code in codes:
-        if not isinstance(code, ClassCode):
-            raise ConfigError("a list of exemplars holds images or class codes, not both.")
-        name = code.name if code.name not in found else f"{code.name}-{len(found) + 1}"
-        found[name] = code
-    return found
-
-
-def _name_of(exemplars: Any) -> str:
-    if isinstance(exemplars, ClassCode):
-        return exemplars.name
-    return Path(exemplars).stem if isinstance(exemplars, str | Path) else "class"
-
-
 def _file_name(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
-
-
-def _check_one_class(exemplars: Any) -> None:
-    """Refuse a folder whose sub-folders hold images of several classes."""
-    if not isinstance(exemplars, str | Path) or not Path(exemplars).expanduser().is_dir():
-        return
-    folders = sorted(entry for entry in Path(exemplars).expanduser().iterdir() if entry.is_dir())
-    full = [f.name for f in folders if any(item.suffix.lower() in IMAGE_ENDINGS for item in f.rglob("*"))]
-    if len(full) > 1:
-        raise ImageInputError(
-            f"{exemplars} holds exemplars of {len(full)} classes ({', '.join(full[:4])}); pass one of its folders, or "
-            "several classes as a mapping from name to folder."
-        )

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from lowshotgan.data.batches import ImageBatches, Together
-from lowshotgan.data.classes import load_classes
+from lowshotgan.data.classes import load_classes, load_one_class
 from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError, ImageInputError
@@ -51,6 +51,28 @@ def test_class_lists_choose_and_leave_out(folder, tmp_path_factory):
     data = load_classes(folder, resolution=8, without=["kiwi"])
     assert data.classes == ("apple", "fig", "pear") and data.labels.max() == 2
     assert data.describe() != load_classes(folder, resolution=8).describe()
+
+
+def test_images_of_one_class_are_no_folder_of_classes(folder, tmp_path_factory):
+    assert len(load_one_class(folder / "fig", resolution=8)) == 5
+    assert len(load_one_class(folder, resolution=8, include=["fig"])) == 5
+    assert len(load_one_class([folder / "fig" / "0.png", folder / "pear" / "1.png"], resolution=8)) == 2
+    (folder / "fig" / "more").mkdir()
+    (folder / "fig" / "0.png").rename(folder / "fig" / "more" / "0.png")
+    assert len(load_one_class(folder / "fig", resolution=8)) == 5
+    for options in ({}, {"k": 1}):
+        with pytest.raises(ImageInputError, match=r"4 classes \(apple, fig, kiwi, pear\)"):
+            load_one_class(folder.parent, resolution=8, include=[f"{folder.name}"], **options)
+
+
+def test_idx_files_of_several_labels_are_no_one_class(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(
+        bytes([0, 0, 8, 3]) + (3).to_bytes(4) + (8).to_bytes(4) * 2 + b"7" * 192
+    )
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1]) + (3).to_bytes(4) + bytes([5, 2, 5]))
+    with pytest.raises(ImageInputError, match=r"2 classes \(2, 5\)"):
+        load_one_class(tmp_path, resolution=8)
+    assert len(load_one_class(tmp_path, resolution=8, classes=[5])) == 2
 
 
 def test_bad_folders_and_lists_are_told(folder):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -311,6 +312,7 @@ def test_strength_goes_from_the_content_itself_to_the_class(model):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [({}, ConfigError, "needs content"),
+     ({"content": 4}, ConfigError, r"not 4\): generate\(content=..., exemplars=...\)"),
      ({"content": noise(1)}, ConfigError, "needs exemplars"),
      ({"content": noise(1, side=18), "exemplars": noise(1)}, ImageInputError, "multiples of 4"),
      ({"content": noise(1) * 3, "exemplars": noise(1)}, ImageInputError, r"\[-1, 1\]"),
@@ -337,13 +339,44 @@ def test_codes_of_another_model_and_foreign_files_are_refused(model, tmp_path):
         ClassCode.load(tmp_path / "model.safetensors")
 
 
-def test_exemplars_of_two_classes_in_one_folder_are_refused(model, tmp_path):
-    for name in ("cat", "dog"):
-        (tmp_path / name).mkdir()
-        to_pil(noise(1))[0].save(tmp_path / name / "a.png")
+@pytest.fixture
+def two_classes(tmp_path):
+    """A folder of two class folders, one image each."""
+    for seed, name in enumerate(("cat", "dog")):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        to_pil(noise(1, seed))[0].save(tmp_path / "pets" / name / "a.png")
+    return tmp_path / "pets"
+
+
+def test_exemplars_of_two_classes_given_as_one_are_refused(model, two_classes, tmp_path):
     with pytest.raises(ImageInputError, match=r"2 classes \(cat, dog\)"):
-        model.translate(noise(1), tmp_path)
-    assert len(model.translate(noise(1), tmp_path / "cat")) == 1
+        model.translate(noise(1), two_classes)
+    zipped = shutil.make_archive(str(tmp_path / "zipped"), "zip", two_classes.parent, "pets")
+    with pytest.raises(ImageInputError, match=r"2 classes \(cat, dog\)"):
+        model.translate(noise(1), zipped)
+    with pytest.raises(ImageInputError, match=r"2 classes \(cat, dog\)"):
+        finetune(model, two_classes, output_dir=tmp_path / "run", device="cpu", progress=False)
+    assert not (tmp_path / "run").exists()
+    assert len(model.translate(noise(1), two_classes / "cat")) == 1
+
+
+def test_a_list_of_folders_zips_and_codes_is_one_of_classes(model, two_classes, tmp_path):
+    code = model.encode_exemplars(noise(1, 8), name="fox")
+    code.save(tmp_path / "wolf.safetensors")
+    zipped = shutil.make_archive(str(tmp_path / "cow"), "zip", two_classes / "cat")
+    content, given = (
+        noise(2),
+        [f"{two_classes / 'cat'}/", two_classes / "dog", code, tmp_path / "wolf.safetensors", zipped],
+    )
+    made = model.translate(content, given)
+    assert made.classes == ("cat", "dog", "fox", "wolf", "cow")
+    assert torch.equal(made.tensor[2:4], model.translate(content, two_classes / "dog").tensor)
+    assert torch.equal(made.tensor[:2], made.tensor[8:])
+    assert model.translate(content, [two_classes / "cat", two_classes / "cat"]).classes == ("cat", "cat-2")
+    images = [two_classes / "cat" / "a.png", two_classes / "dog" / "a.png"]
+    assert model.translate(content, images).classes == ("class",)
+    with pytest.raises(ConfigError, match=r"not both; got .*a.png"):
+        model.translate(content, [two_classes / "cat", images[1]])
 
 
 @pytest.mark.parametrize(
