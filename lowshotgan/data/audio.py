@@ -16,11 +16,14 @@ import torch
 from torch import Tensor
 
 from lowshotgan.checks import positive
+from lowshotgan.data.wav import CodingError, WavError, decode_wav
 from lowshotgan.errors import ConfigError, ImageInputError, MissingExtraError
 from lowshotgan.types import PathLike
 
 SILENCE = 1e-4
 """Largest sample below which a recording counts as silent."""
+LOUDEST = 1e6
+"""Samples of this size, where 1 is full scale, are no sound."""
 ROUNDS = 60
 """Griffin-Lim iterations."""
 
@@ -63,7 +66,8 @@ class Sound:
 def read_sound(path: PathLike) -> Sound:
     """Read a recording; several channels are averaged.
 
-    PCM in ``.wav`` is read by the standard library; other formats need the ``audio`` extra.
+    ``.wav`` of whole numbers (8 to 32 bits) or floats needs nothing; compressed ones and other formats need the ``audio``
+    extra.
 
     Raises:
         ImageInputError: if the file cannot be read.
@@ -80,12 +84,13 @@ def decode_sound(data: bytes, name: str) -> Sound:
 
     Raises:
         ImageInputError: if it cannot be read or holds no samples.
-        MissingExtraError: for another format than WAV without the extra.
+        MissingExtraError: for another format than an uncompressed WAV without the extra.
     """
-    file = io.BytesIO(data)
-    samples, rate = _read_wav(file, name) if name.lower().endswith(".wav") else _read_other(file, name)
+    samples, rate = _read_wav(data, name) if name.lower().endswith(".wav") else _read_other(io.BytesIO(data), name)
     if not len(samples):
         raise ImageInputError(f"{name} holds no samples; record it again or leave it out.")
+    if not (np.abs(samples) < LOUDEST).all():
+        raise ImageInputError(f"{name} holds NaN, infinite or absurdly loud samples; export it again or leave it out.")
     return Sound(torch.from_numpy(samples.mean(axis=1).astype(np.float32)), rate, samples.shape[1])
 
 
@@ -228,34 +233,25 @@ def _mel(frequency: float) -> float:
     return 2595 * math.log10(1 + frequency / 700)
 
 
-def _read_wav(source: BinaryIO, name: str) -> tuple[np.ndarray, int]:
-    """``(n, channels)`` in [-1, 1] and the rate."""
+def _read_wav(data: bytes, name: str) -> tuple[np.ndarray, int]:
+    """``(n, channels)`` and the rate; a compressed one is left to the extra."""
     try:
-        with wave.open(source, "rb") as file:
-            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            data = file.readframes(file.getnframes())
-    except (wave.Error, EOFError, OSError) as error:
-        raise ImageInputError(f"{name} is not a readable PCM WAV ({error}); save it as 16-bit PCM.") from error
-    data = data[: len(data) // (width * channels) * width * channels]
-    if width == 3:
-        padded = np.frombuffer(data, dtype=np.uint8).reshape(-1, 3)
-        values = np.zeros((len(padded), 4), dtype=np.uint8)
-        values[:, 1:] = padded
-        samples = values.reshape(-1).view("<i4").astype(np.float64) / 2**31
-    else:
-        kinds = {1: ("u1", 128.0, 128.0), 2: ("<i2", 0.0, 2.0**15), 4: ("<i4", 0.0, 2.0**31)}
-        kind, zero, full = kinds[width]
-        samples = (np.frombuffer(data, dtype=kind).astype(np.float64) - zero) / full
-    return samples.reshape(-1, channels), rate
+        return decode_wav(data)
+    except CodingError as error:
+        return _read_other(io.BytesIO(data), f"{name} ({error})")
+    except WavError as error:
+        raise ImageInputError(f"{name} is not a readable WAV ({error}); save it as 16-bit PCM.") from error
 
 
 def _read_other(source: BinaryIO, name: str) -> tuple[np.ndarray, int]:
     try:
         import soundfile
     except ImportError as error:
-        raise MissingExtraError(f'{name} needs: pip install "lowshotgan[audio]"; or save it as .wav.') from error
+        raise MissingExtraError(
+            f'{name} needs: pip install "lowshotgan[audio]"; or save it as a 16-bit PCM .wav.'
+        ) from error
     try:
         samples, rate = soundfile.read(source, always_2d=True)
     except (RuntimeError, OSError) as error:
-        raise ImageInputError(f"{name} cannot be read as sound ({error}); save it as .wav.") from error
+        raise ImageInputError(f"{name} cannot be read as sound ({error}); save it as a 16-bit PCM .wav.") from error
     return np.asarray(samples), int(rate)
