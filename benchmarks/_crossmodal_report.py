@@ -16,12 +16,12 @@ WANTED = {"speech": 0.50, "garments": 0.60}
 COUNTS = (0, 1000, 200, 100, 10)
 HEAD = """# Two modalities
 
-Made by `benchmarks/crossmodal.py`, whose first lines say how. A judge of each modality is a small classifier trained on
-real items alone; it never meets the synchronizer. *Synchronous* is the share of codes whose two items get one class,
-*independent* the same for two codes, *ceiling* the same for real test pairs, the supervised upper bound. *Classes* is the
-perplexity of the drawn classes, 10 at best: a model that draws one class only would be perfectly synchronous. Transfer
-counts test items whose class survives in the other modality. Values are means over seeds, with the standard deviation where
-there is more than one.
+Made by `benchmarks/crossmodal.py`, whose first lines say how, from the cells in `crossmodal/`. A judge of each modality is a
+small classifier trained on real items alone; it never meets the synchronizer. *Synchronous* is the share of codes whose
+two items get one class, *independent* the same for two codes, *ceiling* the same for real test pairs, the supervised upper
+bound. *Classes* is the perplexity of the drawn classes, 10 at best: a model that draws one class only would be perfectly
+synchronous. Transfer counts test items whose class survives in the other modality. Values are means over seeds, with the
+standard deviation where there is more than one.
 """
 
 
@@ -34,7 +34,10 @@ def report(folder: Path) -> str:
         parts += [f"## {title}\n", *_sections(own, pair)] if own else [f"## {title}\n\nNot run.\n"]
     parts.append(_turned(cells))
     machines = sorted({f"{c['machine']['cpu']}, {c['machine']['threads']} thread" for c in cells.values()})
-    return "\n".join([*parts, f"Machine: {'; '.join(machines) or 'none yet'}.\n"])
+    parts.append(f"Machine: {'; '.join(machines) or 'none yet'}.\n")
+    if commands := sorted({cell["command"] for cell in cells.values() if "command" in cell}):
+        parts.append("\n".join(["Commands:\n", "```console", *(f"$ {command}" for command in commands), "```\n"]))
+    return "\n".join(parts)
 
 
 def _sections(cells: Cells, pair: str) -> list[str]:
@@ -109,7 +112,10 @@ def _pairs(cells: Cells, pair: str) -> str:
     if len(lengths) == 1:
         said += " trained for {} steps of redrawing and {} adversarial ones".format(*min(lengths))
     rows = [f"By number of labelled pairs; {said}:\n"]
-    rows += ["| pairs | AUC of the synchronizer alone | synchronous | independent | classes |", "|" + " --- |" * 5]
+    steps = sorted({c["steps"] for group in judged.values() for c in group})
+    alone_for = f", {' or '.join(map(str, steps))} steps" if steps else ""
+    head = f"| pairs | AUC of the synchronizer alone{alone_for} | synchronous | independent | classes |"
+    rows += [head, "|" + " --- |" * 5]
     for count in COUNTS:
         auc = _spread([c["auc"] for c in judged.get(count, [])])
         made = trained.get(count, [])

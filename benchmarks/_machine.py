@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -46,6 +48,20 @@ def peak_bytes(device: str | torch.device = "cpu") -> int:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     return peak_memory(torch.device("cpu"))
+
+
+def shown_command(script: str, arguments: Sequence[str]) -> str:
+    """A command as reports show it: PATH for this machine's folders."""
+    folders = ("--output", "--docs", "--work", "--table")
+    shown = [
+        _without_folder(word, own=before in folders) for before, word in zip(["", *arguments], arguments, strict=False)
+    ]
+    return f"python benchmarks/{script} {shlex.join(shown)}"
+
+
+def _without_folder(word: str, *, own: bool) -> str:
+    name, equals, value = word.rpartition("=")
+    return f"{name}{equals}PATH" if own or "/" in value else word
 
 
 def _cpu_name() -> str:

@@ -25,6 +25,7 @@ instances       SyncGAN of digits and the same digits turned, where every pair i
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ from _crossmodal_data import (
 )
 from _crossmodal_report import report
 from _crossmodal_turned import as_images
-from _machine import machine_facts
+from _machine import machine_facts, shown_command
 
 import lowshotgan as lsg
 from lowshotgan.losses.synchrony import auc
@@ -104,6 +105,7 @@ class Bench:
         began = time.perf_counter()
         found = work(*arguments)
         found |= {"seconds": round(time.perf_counter() - began), "machine": machine_facts()}
+        found["command"] = self.options.command
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(path.stem, {key: value for key, value in found.items() if key != "machine"}, flush=True)
@@ -299,6 +301,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--scores", type=Path, help="also write the cell 'model' for recipes/publish.py")
     parser.add_argument("--report", action="store_true", help="only write the table")
     options = parser.parse_args(arguments)
+    options.command = shown_command("crossmodal.py", sys.argv[1:] if arguments is None else arguments)
     unknown = sorted(set(options.cells.split(",")) - set(CELLS))
     if unknown:
         parser.error(f"unknown cells {', '.join(unknown)}")

@@ -14,7 +14,6 @@ needs nothing else.
 
 import argparse
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ import _kshot_report as report
 import _kshot_tasks as tasks
 from _kshot_cell import BASE, SCRATCH, Cell, run_cell, save_small, to_plain
 from _kshot_variants import VARIANTS
+from _machine import shown_command
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = (BASE, "tgan", "tgan_ada", "freeze_d", "ewc", "cdc", "wedit", "style_domain", "rick", "genda", "auto")
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.report_only:
         wanted = list(dict.fromkeys(plan(options)))
         _refuse_mixture(wanted, options.output, options.docs / report.SHEETS)
-        options.command = shown_command(sys.argv[1:] if arguments is None else arguments)
+        options.command = shown_command("kshot.py", sys.argv[1:] if arguments is None else arguments)
         missing = [cell for cell in wanted if not (options.output / f"{cell.key}.json").is_file()]
         print(f"{len(wanted)} cells, {len(wanted) - len(missing)} done already", flush=True)
         with ThreadPoolExecutor(options.jobs) as pool:
@@ -114,16 +114,6 @@ def _in_subprocess(cell: Cell, options: argparse.Namespace) -> str:
         return f"{cell.key}: failed, see {log.name}: {last}"
     log.unlink(missing_ok=True)
     return done.stdout.strip()
-
-
-def shown_command(arguments: Sequence[str]) -> str:
-    """The command for the report, with PATH for this machine's folders."""
-    folders = ("--data", "--output", "--docs")
-    shown = [
-        "PATH" if before in folders or "/" in word else word
-        for before, word in zip(["", *arguments], arguments, strict=False)
-    ]
-    return "python benchmarks/kshot.py " + shlex.join(shown)
 
 
 def _run_and_write(options: argparse.Namespace) -> None:

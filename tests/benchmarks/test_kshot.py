@@ -12,6 +12,7 @@ import torch
 from _kshot_cell import Cell, run_cell, save_small
 from _kshot_tasks import load_shots
 from _kshot_variants import VARIANTS
+from _machine import shown_command
 from PIL import Image
 
 from lowshotgan.data.images import to_pil
@@ -141,8 +142,9 @@ def test_a_variant_is_run_as_its_recipe_with_the_changes(tmp_path, monkeypatch):
 
 
 def test_report_never_tells_where_folders_are():
-    shown = kshot.shown_command(["--data", "/home/me/packs", "--seeds", "0,1", "--avatars", "/x/base"])
-    assert shown == "python benchmarks/kshot.py --data PATH --seeds 0,1 --avatars PATH"
+    words = ["--data", "/home/me/packs", "--seeds", "0,1", "--output", "mine", "--data", "image=/x/digits"]
+    shown = shown_command("kshot.py", words)
+    assert shown == "python benchmarks/kshot.py --data PATH --seeds 0,1 --output PATH --data image=PATH"
 
 
 @pytest.mark.parametrize("bad", [["--tasks", "B-near"], ["--recipes", "gan"], ["--steps", "5", "--budget", "5s"]])
