@@ -13,6 +13,7 @@ from lowshotgan.data.inspect import inspect_images as inspect_images
 from lowshotgan.errors import ConfigError, DeltaError, WeightsError, WeightsNotFoundError
 from lowshotgan.finetune.recipe import Recipe
 from lowshotgan.finetune.recipes import list_recipes as list_recipes
+from lowshotgan.hub.files import DISCRIMINATOR
 from lowshotgan.hub.manifest import WeightsEntry, find_entries, get_entry
 from lowshotgan.hub.remote import download as download
 from lowshotgan.hub.remote import resolve_model
@@ -408,6 +409,7 @@ def convert_checkpoint(
     discriminator: PathLike | None = None,
     which: str | None = None,
     resolution: int | None = None,
+    overwrite: bool = False,
 ) -> System:
     """Turn a checkpoint of another project into a model folder; nothing stored in the file is run.
 
@@ -418,6 +420,7 @@ def convert_checkpoint(
         discriminator: FUNIT's discriminator, which is a file of its own; training on needs it.
         which: of FUNIT's file, "gen_test" (the average) or "gen".
         resolution: side of the images the model was trained on; the paper's unless given.
+        overwrite: replace the model that ``output_dir`` holds.
 
     Returns:
         The model, loaded strictly; source, licence and hash of the file are in its ``details``.
@@ -427,9 +430,19 @@ def convert_checkpoint(
     """
     from lowshotgan.systems.conversion import convert_file
 
+    if not overwrite:
+        _check_unused(Path(output_dir))
     model = convert_file(source, format=format, discriminator=discriminator, which=which, resolution=resolution)
+    (Path(output_dir) / DISCRIMINATOR).unlink(missing_ok=True)  # that of the model replaced
     model.save_pretrained(output_dir)
     return model
+
+
+def _check_unused(folder: Path) -> None:
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(
+            f"{folder} exists already; choose another place for the model, or pass overwrite=True (--overwrite)."
+        )
 
 
 def _refuse(what: str, **options: Any) -> None:

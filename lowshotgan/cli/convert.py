@@ -26,6 +26,7 @@ from lowshotgan.cli.output import quiet_stdout, show, written
     "--which", type=click.Choice(["gen_test", "gen"]), help="FUNIT's average (the default) or live generator."
 )
 @click.option("--resolution", type=click.IntRange(4), help="Side of the images it was trained on; else the paper's.")
+@click.option("--overwrite", is_flag=True, help="Replace the model that OUTPUT holds.")
 @dry_run_option
 @json_option
 def convert(source: str, output: str, dry_run: bool, as_json: bool, **settings: Any) -> None:

@@ -16,9 +16,14 @@ from lowshotgan.hub.push import push_folder
 from lowshotgan.hub.remote import ModelFiles, resolve_model
 from lowshotgan.hub.store import load_strict, read_config, read_tensors, state_digest, write_model_folder
 from lowshotgan.metrics.scores import MetricReport
+from lowshotgan.nets.widening import widened
 from lowshotgan.systems.generation import Generation
-from lowshotgan.systems.registry import VERBS, system_class
+from lowshotgan.systems.registry import SYSTEMS, VERBS, system_class
 from lowshotgan.types import PathLike, Stages, TrainingData
+
+DRAWING = ("generate", "interpolate", "translate", "encode_exemplars", "encode_each", "redraw", "project", "recolor")
+DRAWING += ("transfer", "evaluate", "forward")
+"""Methods that run the networks on float32 inputs, and so also with weights of another type."""
 
 
 class System(nn.Module):
@@ -90,7 +95,11 @@ class System(nn.Module):
     def evaluate(self, reference: Any, **options: Any) -> MetricReport:
         """Scores by a protocol of the system's own; only systems with ``own_evaluation`` have one, of others samples are
         compared with the reference."""
-        raise self.unsupported("evaluate")
+        able = ", ".join(sorted(name for name in SYSTEMS if system_class(name).own_evaluation))
+        raise UnsupportedVerbError(
+            f"{self.system} has no evaluate() of its own, as have {able}; score its samples with "
+            "lowshotgan.evaluate(model, reference)."
+        )
 
     def read_data(self, data: Any, **options: Any) -> TrainingData:
         """What ``stages`` takes, from what a user gives; a set of images unless the system says otherwise."""

@@ -17,6 +17,7 @@ from lowshotgan.finetune.recipe import Recipe, fit_to
 from lowshotgan.finetune.recipes import AUTO, get_recipe
 from lowshotgan.finetune.selector import draw_samples
 from lowshotgan.metrics.extractors import Extractor, load_extractor
+from lowshotgan.systems.registry import VERBS
 from lowshotgan.systems.stylegan2.system import StyleGAN2
 from lowshotgan.train.loop import LoopSettings
 from lowshotgan.train.machine import Machine
@@ -64,9 +65,8 @@ class Adaptation:
         self, model: StyleGAN2, images: Any, options: AdaptOptions, settings: LoopSettings, machine: Machine
     ) -> None:
         if not isinstance(model, StyleGAN2):
-            raise RecipeError(
-                f"finetune() adapts stylegan2 models, got {type(model).__name__}; use train() for others."
-            )
+            able = ", ".join(sorted(name for name, verbs in VERBS.items() if "finetune" in verbs))
+            raise RecipeError(f"{model.system} models are not fine-tuned, only trained; finetune() adapts {able}.")
         if model.discriminator is None:
             raise RecipeError(
                 f"{model.source_name or model.arch} has no discriminator, which fine-tuning needs. Use a model folder "

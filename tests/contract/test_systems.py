@@ -140,6 +140,11 @@ def test_verbs_that_are_not_answered_name_the_systems_that_do(model):
                 getattr(model, verb)("0,1")
 
 
+def test_evaluation_of_samples_is_pointed_to(model):
+    with pytest.raises(UnsupportedVerbError, match=r"as have coco_funit, egscit, funit; .*lowshotgan.evaluate\("):
+        model.evaluate("reference/")
+
+
 def test_unknown_options_and_seeds_are_refused(model):
     with pytest.raises(ConfigError):
         draw(model, 2, colour="red")

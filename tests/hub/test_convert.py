@@ -176,6 +176,8 @@ def test_a_funit_discriminator_comes_along(funit, tmp_path):
     assert same(made.discriminator, funit.discriminator) and made.config == funit.config
     assert made.config.dialect == "official"
     with pytest.raises(WeightsFormatError, match="discriminator only"):
+        convert_checkpoint(tmp_path / "dis.pt", tmp_path / "x", which="gen")
+    with pytest.raises(WeightsFormatError, match="discriminator only"):
         convert_checkpoint(tmp_path / "dis.pt", tmp_path / "x")
 
 
@@ -187,7 +189,24 @@ def test_the_live_weights_can_be_asked_for(funit, tmp_path):
     made = convert_checkpoint(tmp_path / "gen.pt", tmp_path / "model", which="gen", resolution=32)
     assert same(made.generator, funit.generator)
     with pytest.raises(ConfigError, match="gen_test"):
-        convert_checkpoint(tmp_path / "gen.pt", tmp_path / "model", which="average")
+        convert_checkpoint(tmp_path / "gen.pt", tmp_path / "other", which="average")
+    torch.save(state, tmp_path / "bare.pt")
+    with pytest.raises(ConfigError, match="leave out which='gen'"):
+        convert_checkpoint(tmp_path / "bare.pt", tmp_path / "other", which="gen", resolution=32)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_that_holds_something_is_replaced_only_on_request(funit, coco, tmp_path):
+    torch.save({"gen_test": official_funit(funit)}, tmp_path / "gen.pt")
+    (tmp_path / "model").mkdir()
+    convert_checkpoint(tmp_path / "gen.pt", tmp_path / "model", resolution=32)
+    coco.save_pretrained(tmp_path / "coco")
+    with pytest.raises(ConfigError, match=r"coco exists already.*overwrite"):
+        convert_checkpoint(tmp_path / "gen.pt", tmp_path / "coco", resolution=32)
+    assert load(tmp_path / "coco").system == "coco_funit"
+    words = ["convert", str(tmp_path / "gen.pt"), str(tmp_path / "coco"), "--resolution", "32"]
+    assert run(words) == 1 and run([*words, "--overwrite"]) == 0
+    assert load(tmp_path / "coco").system == "funit"
 
 
 def test_the_old_file_format_is_read(funit, tmp_path):
@@ -207,7 +226,7 @@ def test_a_coco_funit_file_comes_back_exactly(coco, tmp_path, prefix):
     assert same(made.generator, coco.generator) and same(made.discriminator, coco.discriminator)
     assert made.config == coco.config and made.system == "coco_funit"
     with pytest.raises(ConfigError, match="leave out"):
-        convert_checkpoint(tmp_path / "coco.pt", tmp_path / "model", which="gen")
+        convert_checkpoint(tmp_path / "coco.pt", tmp_path / "other", which="gen")
 
 
 # ---- strange files ----

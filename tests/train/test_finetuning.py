@@ -70,6 +70,13 @@ def test_stages_of_a_systems_own_refuse_what_they_would_ignore(tmp_path, option)
         finetune(model, pairs="nowhere", output_dir=tmp_path / "run", **option, **QUICK)
 
 
+def test_a_system_that_is_only_trained_names_those_that_are_adapted(tmp_path):
+    model = create_model("egscit_28", width=4, discriminator_width=4)
+    with pytest.raises(RecipeError, match=r"egscit models are not fine-tuned.* adapts coco_funit, funit, .*stylegan2"):
+        finetune(model, noise(3), output_dir=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
 def test_pairs_and_images_are_told_apart(base, tmp_path):
     with pytest.raises(ConfigError, match="pass images, not pairs"):
         finetune(base, pairs="nowhere", output_dir=tmp_path / "run", **QUICK)

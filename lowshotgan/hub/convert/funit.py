@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from lowshotgan.checks import one_of
-from lowshotgan.errors import WeightsFormatError
+from lowshotgan.errors import ConfigError, WeightsFormatError
 from lowshotgan.hub.convert.reading import Converted, Rule, highest, provenance, read_foreign, rename, tensors_of
 
 SOURCE, LICENSE = "NVlabs/FUNIT", "CC-BY-NC-SA-4.0"
@@ -50,6 +50,7 @@ def convert(
 
     Raises:
         WeightsFormatError: if a file is unsafe, damaged or of another format.
+        ConfigError: if ``which`` is not in the file.
     """
     state, which = _pick(read_foreign(path), path, which)
     tensors = tensors_of(state, str(path))
@@ -118,6 +119,8 @@ def _pick(stored: Mapping[str, Any], path: str | Path, which: str | None) -> tup
     present = [name for name in ("gen_test", "gen") if name in stored]
     if which is not None and present:
         one_of("which", which, present)
+    elif which is not None and "dis" not in stored:
+        raise ConfigError(f"{path} holds one generator without a name; leave out which={which!r}.")
     if present:
         chosen = which or present[0]
         return stored[chosen], chosen
