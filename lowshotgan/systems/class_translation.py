@@ -15,6 +15,7 @@ from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
+from lowshotgan.messages import tell
 from lowshotgan.nets.translation import ClassDiscriminator
 from lowshotgan.systems.class_finetuning import ClassFineTuning, finetune_stages
 from lowshotgan.systems.class_training import ClassNets, head_start_stage
@@ -59,6 +60,8 @@ class ClassTranslator(Translator):
     def read_data(self, data: Any, *, crop_from: int | None = None, **options: Any) -> ClassSet:
         """Class folders as ``stages`` takes them; the discriminator gets an output for each class.
 
+        Weights without a discriminator, such as FUNIT's released file, get a new one, which is told.
+
         Args:
             data: as for ``load_classes``; so are ``classes``, ``without``, ``fit``, ``background`` and ``enlarge``.
             crop_from: side the images are prepared at, of which the training cuts random parts; by default ``margin``
@@ -86,14 +89,12 @@ class ClassTranslator(Translator):
             seed: of the order of images.
             rank: of this process.
             world_size: number of processes.
-
-        Raises:
-            ConfigError: if the model came without its discriminator.
         """
         assert self.Training is not None
         training = training or self.Training()
         if self.discriminator is None:
-            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
+            self._match_classes(list(data.classes))
+        assert self.discriminator is not None
         drawing = {"resolution": self.config.resolution, "sampling": training.sampling, "flip": training.flip}
         drawing |= {"seed": seed, "rank": rank, "world_size": world_size, "device": self.device}
         averaged, live = self.generator, copy.deepcopy(self.generator).train().requires_grad_(True)
@@ -139,18 +140,21 @@ class ClassTranslator(Translator):
         return cast(Tensor, self.generator(content, codes))
 
     def _match_classes(self, classes: list[str]) -> None:
-        """A discriminator for these classes; one for others keeps its trunk and gets new outputs."""
-        if self.discriminator is None or self.classes == classes:
+        """A discriminator for these classes: one for others keeps its trunk and gets new outputs, a missing one is made."""
+        known = self.discriminator
+        if known is None:
+            tell(
+                f"{self.source_name or self.arch} has no discriminator: a new one for {len(classes)} classes learns from "
+                "the start, the generator goes on from its weights."
+            )
+        elif self.classes == classes:
             return
-        if self.config.num_classes != len(classes) or self.classes is not None:
+        if known is None or self.config.num_classes != len(classes) or self.classes is not None:
             self.config = replace(self.config, num_classes=len(classes))
-            fresh = self.make_discriminator().to(self.device)
-            known = fresh.state_dict()
-            kept = {
-                name: t for name, t in self.discriminator.state_dict().items() if not name.startswith(self.per_class)
-            }
-            fresh.load_state_dict(known | kept)
-            self.discriminator = fresh
+            self.discriminator = self.make_discriminator().to(self.device)
+            if known is not None:
+                kept = {name: t for name, t in known.state_dict().items() if not name.startswith(self.per_class)}
+                self.discriminator.load_state_dict(self.discriminator.state_dict() | kept)
         self.details["classes"] = classes
 
     def _preview(self, data: ClassSet) -> Callable[[], Tensor]:

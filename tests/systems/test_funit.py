@@ -216,6 +216,18 @@ def test_other_classes_keep_the_trunk_and_get_new_outputs(folders):
     assert system.discriminator is kept
 
 
+def test_weights_without_a_discriminator_are_trained_on_with_a_new_one(folders, tmp_path, caplog):
+    make_system().save_pretrained(tmp_path / "model", discriminator=False)
+    system, start = load(tmp_path / "model"), make_system().generator
+    assert system.discriminator is None
+    with caplog.at_level("INFO", logger="lowshotgan"):
+        run = train(system, folders, output_dir=tmp_path / "run", steps=1, lr=1e-6, **QUICK)
+    assert "no discriminator: a new one for 4 classes" in caplog.text
+    assert load(tmp_path / "run").discriminator.head.out_channels == run.model.config.num_classes == 4
+    for name, value in run.model.generator.state_dict().items():
+        torch.testing.assert_close(value, start.state_dict()[name], atol=1e-4, rtol=1e-3)  # it went on from there
+
+
 def test_a_preview_shows_contents_and_classes(folders):
     system = make_system()
     stage = next(iter(system.stages(system.read_data(folders), FUNITTraining(steps=1, batch_size=2))))
