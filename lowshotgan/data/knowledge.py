@@ -7,7 +7,7 @@ KG-GAN (Chang et al., arXiv 1905.12261) learns categories without images from su
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,18 @@ from lowshotgan.types import PathLike
 
 NUISANCES = ("scramble_colour", "erase_patches", "shuffle_patches", "shift")
 """Transforms that may be named as not changing a group of attributes."""
+USUAL_NUISANCES = {
+    "colour": "erase_patches",
+    "color": "erase_patches",
+    "hue": "erase_patches",
+    "shape": "scramble_colour",
+    "form": "scramble_colour",
+    "outline": "scramble_colour",
+}
+"""Group of attributes -> the transform that leaves it alone, where its name tells."""
 Attributes = Mapping[str, str | Sequence[str]]
+TEXTS = "text embeddings"
+"""Source of vectors whose numbers mean nothing one by one."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +44,15 @@ class Knowledge:
         names: of the categories, without repeats.
         vectors: ``(N, d)`` float32, finite.
         dimensions: a name for each of the d numbers; ``group=value`` for attributes.
-        nuisance: attribute group -> the transform that does not change it (one of ``NUISANCES``).
+        nuisance: attribute group -> the transform that does not change it (one of ``NUISANCES``). ``None``: for groups
+            whose name tells (``USUAL_NUISANCES``), the usual one; ``{}`` for none.
         source: where the vectors came from, for the record.
     """
 
     names: tuple[str, ...]
     vectors: Tensor
     dimensions: tuple[str, ...] = ()
-    nuisance: Mapping[str, str] = field(default_factory=dict)
+    nuisance: Mapping[str, str] | None = None
     source: str = "table"
 
     def __post_init__(self) -> None:
@@ -55,9 +67,14 @@ class Knowledge:
             bad = self.names[int((~torch.isfinite(self.vectors)).any(dim=1).nonzero()[0])]
             raise ConfigError(f"the vector of {bad!r} holds NaN or infinite values; correct it.")
         if not self.dimensions:
-            object.__setattr__(self, "dimensions", tuple(f"v{i}" for i in range(self.vectors.shape[1])))
+            object.__setattr__(self, "dimensions", numbered(self.vectors.shape[1]))
+        if len(self.dimensions) != self.vectors.shape[1] or len(set(self.dimensions)) != len(self.dimensions):
+            raise ConfigError(
+                f"knowledge needs a name of its own for each of {self.vectors.shape[1]} dimensions, got "
+                f"{list(self.dimensions)[:8]}."
+            )
         groups = attribute_groups(self.dimensions)
-        for group, transform in self.nuisance.items():
+        for group, transform in (self.nuisance or {}).items():
             one_of("nuisance transform", transform, NUISANCES)
             if group not in groups:
                 raise ConfigError(
@@ -72,7 +89,7 @@ class Knowledge:
 
         Args:
             table: category -> attribute group -> its value or values; every category has the same groups.
-            nuisance: group -> a transform of the image that does not change it.
+            nuisance: group -> a transform of the image that does not change it; the usual ones by default.
 
         Raises:
             ConfigError: if a category lacks a group that another has.
@@ -89,7 +106,7 @@ class Knowledge:
         values = {g: sorted({v for a in table.values() for v in _values(a[g])}) for g in groups}
         dimensions = tuple(f"{group}={value}" for group in groups for value in values[group])
         rows = torch.stack([attribute_vector(attributes, dimensions) for attributes in table.values()])
-        return cls(tuple(table), rows, dimensions, dict(nuisance or {}), "attributes")
+        return cls(tuple(table), rows, dimensions, None if nuisance is None else dict(nuisance), "attributes")
 
     @classmethod
     def from_table(cls, names: Sequence[str], matrix: Any, *, source: str = "table") -> "Knowledge":
@@ -107,27 +124,39 @@ class Knowledge:
         Raises:
             ConfigError: if the encoder's vectors differ in length.
         """
-        means = [torch.as_tensor(e, dtype=torch.float32).reshape(-1, e.shape[-1]).mean(dim=0) for e in embeddings]
-        return cls.from_table(names, means, source="text embeddings")
+        texts = [torch.as_tensor(one, dtype=torch.float32) for one in embeddings]
+        means = [one.reshape(-1, one.shape[-1]).mean(dim=0) for one in texts]
+        return cls.from_table(names, means, source=TEXTS)
 
     @classmethod
-    def from_exemplars(cls, embed: Callable[[Tensor], Tensor], images: Mapping[str, Any]) -> "Knowledge":
+    def from_exemplars(cls, embed: Callable[[Any], Tensor], images: Mapping[str, Any]) -> "Knowledge":
         """The mean of ``embed`` over a few images of each category.
 
         Args:
-            embed: from ``(K, 3, H, W)`` in [-1, 1] to ``(K, d)``, such as ``model.embed``.
-            images: category -> ``(K, 3, H, W)`` images, uint8 or in [-1, 1].
+            embed: from images to ``(K, d)``; ``model.embed`` of a trained model takes anything ``load_images`` takes, and
+                brings it to the model's size.
+            images: category -> what ``embed`` takes; a uint8 tensor is brought to [-1, 1] first.
+
+        Raises:
+            ConfigError: without images, or if ``embed`` gives no vectors of one length.
         """
         rows = []
         for batch in images.values():
-            ready = from_uint8(batch) if batch.dtype == torch.uint8 else batch
+            is_bytes = isinstance(batch, Tensor) and batch.dtype == torch.uint8 and batch.ndim == 4
             with torch.no_grad():
-                rows.append(embed(ready).float().mean(dim=0).cpu())
+                rows.append(embed(from_uint8(batch) if is_bytes else batch).float().mean(dim=0).cpu())
         return cls.from_table(list(images), rows, source="exemplars")
 
     @classmethod
-    def from_file(cls, path: PathLike, *, names: Sequence[str] | None = None) -> "Knowledge":
+    def from_file(
+        cls, path: PathLike, *, names: Sequence[str] | None = None, nuisance: Mapping[str, str] | None = None
+    ) -> "Knowledge":
         """A ``.csv`` (first column the name; numbers are values, words are attributes) or a ``.npy`` with ``names``.
+
+        Args:
+            path: the file.
+            names: of the categories of a ``.npy``.
+            nuisance: as for ``from_attributes``.
 
         Raises:
             ConfigError: if the file cannot be read, or a ``.npy`` comes without names.
@@ -137,9 +166,10 @@ class Knowledge:
             if names is None:
                 raise ConfigError(f"{path} holds vectors without names; pass names=[...] in its order.")
             try:
-                return cls.from_table(names, np.load(path, allow_pickle=False), source=path.name)
+                found = cls.from_table(names, np.load(path, allow_pickle=False), source=path.name)
             except (OSError, ValueError) as error:
                 raise ConfigError(f"{path} cannot be read as an array of numbers ({error}).") from error
+            return replace(found, nuisance=nuisance)
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 header, *rows = list(csv.reader(file)) or [[]]
@@ -149,7 +179,7 @@ class Knowledge:
             ) from error
         if len(header) < 2 or not rows or any(len(row) != len(header) for row in rows):
             raise ConfigError(f"{path} must have a header, a name and as many values in each line as the header.")
-        return _from_rows(cls, header, rows, path)
+        return replace(_from_rows(cls, header, rows, path), nuisance=nuisance)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -165,7 +195,44 @@ class Knowledge:
     def select(self, names: Sequence[str]) -> "Knowledge":
         """The same table with only ``names``, in that order."""
         rows = torch.stack([self.vector(name) for name in names])
-        return Knowledge(tuple(names), rows, self.dimensions, self.nuisance, self.source)
+        return replace(self, names=tuple(names), vectors=rows)
+
+    def along(self, dimensions: Sequence[str]) -> Tensor:
+        """``(N, d)`` vectors with their numbers in the order of ``dimensions``, those of a model.
+
+        Numbers without names (``v0``, ``v1`` ...) are taken by position. Attribute values that occur in no category here
+        are zero, as long as each group does occur.
+
+        Raises:
+            ConfigError: if names differ otherwise; the message lists some that do.
+        """
+        if len(self.dimensions) == len(dimensions) and numbered(len(dimensions)) == self.dimensions:
+            return self.vectors
+        strange = [name for name in self.dimensions if name not in dimensions]
+        absent = [name for name in dimensions if name not in self.dimensions]
+        left_out = set(attribute_groups(absent)) - set(attribute_groups(self.dimensions))
+        if strange or left_out or any("=" not in name for name in absent):
+            raise ConfigError(
+                f"the knowledge has {_some(strange or self.dimensions)}, the model needs {_some(absent or dimensions)}; "
+                "give every category the dimensions of model.knowledge.dimensions."
+            )
+        place = {name: index for index, name in enumerate(self.dimensions)}
+        empty = self.vectors.new_zeros(len(self))
+        return torch.stack([self.vectors[:, place[n]] if n in place else empty for n in dimensions], dim=1)
+
+    @property
+    def protection(self) -> dict[str, str]:
+        """``nuisance``, with the usual transforms where it is left out."""
+        if self.nuisance is not None:
+            return dict(self.nuisance)
+        return {
+            g: USUAL_NUISANCES[g.lower()] for g in attribute_groups(self.dimensions) if g.lower() in USUAL_NUISANCES
+        }
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Names of dimensions that have none: ``v0``, ``v1`` ..."""
+    return tuple(f"v{i}" for i in range(count))
 
 
 def attribute_groups(dimensions: Sequence[str]) -> dict[str, list[int]]:
@@ -197,6 +264,11 @@ def attribute_vector(attributes: Attributes, dimensions: Sequence[str]) -> Tenso
             known = [dimensions[index].partition("=")[2] for index in groups[group]]
             vector[groups[group][known.index(one_of(group, value, known))]] = 1.0
     return vector
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
 
 
 def _values(chosen: str | Sequence[str]) -> list[str]:

@@ -44,6 +44,19 @@ def test_tables_come_from_files(tmp_path):
         Knowledge.from_file(tmp_path / "objects.npy", names=["a"])
 
 
+def test_groups_with_a_telling_name_are_protected_unless_told_otherwise(tmp_path):
+    assert Knowledge.from_attributes(TABLE).protection == {"colour": "erase_patches", "shape": "scramble_colour"}
+    assert Knowledge.from_attributes(TABLE, nuisance={}).protection == {}
+    assert Knowledge.from_attributes({"a": {"size": "big"}, "b": {"size": "small"}}).protection == {}
+    (tmp_path / "words.csv").write_text("name,colour\na,red\nb,blue\n")
+    found = Knowledge.from_file(tmp_path / "words.csv", nuisance={"colour": "shuffle_patches"})
+    assert found.protection == found.select(["b"]).protection == {"colour": "shuffle_patches"}
+    with pytest.raises(ConfigError, match="group 'shape'"):
+        Knowledge.from_file(tmp_path / "words.csv", nuisance={"shape": "shift"})
+    with pytest.raises(ConfigError, match="name of its own for each of 2"):
+        Knowledge(("a",), torch.zeros(1, 2), ("x", "x"))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -131,6 +131,13 @@ class KnowledgeGenerator(nn.Module):
         """What the network is told of encoded vectors ``(B, embedding_dim)`` that need be in no table."""
         return self._beside(self.table.vectors.new_zeros(len(vectors), self.listed), vectors)
 
+    def told(self, categories: Tensor) -> Tensor:
+        """What the network is told of rows ``(B,)``, of each by the form of its own side."""
+        listed = categories.clamp(max=self.listed - 1)
+        seen = self.indication(listed if self.one_hot["seen"] else categories, "seen")
+        unseen = self.indication(listed if self.one_hot["unseen"] else categories, "unseen")
+        return torch.where(self.table.is_seen[categories][:, None], seen, unseen)
+
     def _beside(self, numbers: Tensor, vectors: Tensor | None) -> Tensor:
         parts = [numbers] if any(self.one_hot.values()) else []
         if not all(self.one_hot.values()):

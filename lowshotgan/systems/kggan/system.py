@@ -12,9 +12,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import keywords, one_of, parse_seeds
+from lowshotgan.checks import keywords, parse_seeds
 from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
-from lowshotgan.data.knowledge import Attributes, Knowledge, attribute_vector
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8, to_uint8
+from lowshotgan.data.knowledge import Knowledge
 from lowshotgan.data.knowledge_report import KnowledgeReport, knowledge_report
 from lowshotgan.data.sources import open_source
 from lowshotgan.draws import latents_from_seeds
@@ -26,12 +28,18 @@ from lowshotgan.systems.kggan.config import KGGANConfig, KGGANTraining
 from lowshotgan.systems.kggan.embedding import EmbeddingStages
 from lowshotgan.systems.kggan.generator import AnyCategory, KnowledgeGenerator, make_discriminator, rows_of
 from lowshotgan.systems.kggan.stages import KGGANLosses, adversarial_stage
+from lowshotgan.systems.kggan.telling import (
+    Category,
+    about_knowledge,
+    as_knowledge,
+    encoded,
+    indication,
+    read_category,
+)
 from lowshotgan.systems.kggan.warm_up import Redrawing, warm_up_stage
 from lowshotgan.systems.settling import Settling
 from lowshotgan.systems.walks import slerp, walk
-from lowshotgan.types import Stage
-
-Category = str | Sequence[str] | Attributes | Tensor
+from lowshotgan.types import PathLike, Stage
 
 
 class KGGAN(Settling):
@@ -70,13 +78,7 @@ class KGGAN(Settling):
         if set(seen) & set(unseen):
             raise ConfigError(f"{sorted(set(seen) & set(unseen))[0]!r} is both seen and unseen; name it once.")
         knowledge = knowledge.select([*seen, *unseen])
-        about = {
-            "categories": knowledge.names,
-            "seen": tuple(seen),
-            "dimensions": knowledge.dimensions,
-            "nuisance": tuple(f"{group}:{transform}" for group, transform in knowledge.nuisance.items()),
-            "knowledge_source": knowledge.source,
-        }
+        about = about_knowledge(knowledge, seen, mixed=bool(rest.get("components")))
         system = cls(make_config(cls, {**about, **rest}), arch=arch)
         system.generator.table.fit(knowledge)
         for sentence in knowledge_report(knowledge, seen, unseen).warnings:
@@ -115,8 +117,9 @@ class KGGAN(Settling):
 
         Args:
             n: number of images, seeds 0 to n - 1.
-            category: a name, attributes such as ``{"colour": "red", "shape": "ring"}``, a vector ``(d,)`` in the units
-                of the knowledge, a name for each image, or vectors ``(N, d)``. Left out, each seed draws one of all.
+            category: a name, attributes such as ``{"colour": "red", "shape": "ring"}``, a vector of d numbers in the
+                units of the knowledge (tensor, array or list), or one of these for each image: names, attributes, or
+                vectors ``(N, d)``. Left out, each seed draws one of all.
             seeds: a seed, several, or text such as ``"0,5,10-19"``.
             latents: ``(N, z_dim)`` instead of seeds.
             batch_size: images per forward pass; 16 by default.
@@ -130,11 +133,12 @@ class KGGAN(Settling):
                 f"{self.arch} generates from seeds and a category; it takes no {', '.join(sorted(unknown))}."
             )
         size = check_drawing(batch_size, output_type)
-        several = isinstance(category, list | tuple) or (isinstance(category, Tensor) and category.ndim == 2)
+        chosen = read_category(category, self.config.dimensions)
+        several = isinstance(chosen, list) or (isinstance(chosen, Tensor) and chosen.ndim == 2)
         if several and n is None and seeds is None and latents is None:
-            n = len(category)  # type: ignore[arg-type]
+            n = len(chosen)  # type: ignore[arg-type]
         used, codes = requested_latents(self.config.z_dim, n, seeds=seeds, latents=latents)
-        told = self.indication(category, used, len(codes))
+        told = indication(self.generator, self.config, chosen, used, len(codes))
         return Generation(self._draw(codes, told, size), used, codes.cpu(), output_type)
 
     def interpolate(
@@ -169,48 +173,62 @@ class KGGAN(Settling):
         if stops < 2:
             raise ConfigError("interpolate needs two stops: two seeds, or one seed and categories=[...] with two.")
         codes = latents_from_seeds([numbers[i % len(numbers)] for i in range(stops)], self.config.z_dim)
-        told = torch.cat([self.indication(chosen[i % len(chosen)], None, 1) for i in range(stops)])
+        given = [read_category(chosen[i % len(chosen)], self.config.dimensions) for i in range(stops)]
+        told = torch.cat([indication(self.generator, self.config, one, None, 1) for one in given])
         codes = walk(codes, frames=frames, loop=loop, blend=slerp)
         told = walk(told.cpu(), frames=frames, loop=loop)
         with torch.no_grad():
             return Generation(self._draw(codes, told.to(self.device), size), None, codes, output_type)
 
-    def add_categories(self, knowledge: Knowledge | Mapping[str, Any]) -> None:
+    def add_categories(self, knowledge: Knowledge | Mapping[str, Any] | PathLike) -> None:
         """Make new unseen categories known to a trained model, which then draws them at once.
 
         Args:
-            knowledge: a ``Knowledge``, or name -> vector or attributes.
+            knowledge: a ``Knowledge`` or the path of its table, whose dimensions are put in the order of the model's by
+                their names; or name -> vector or attributes.
 
         Raises:
-            ConfigError: if a name exists already, vectors have another length, or unseen categories are told one-hot.
+            ConfigError: if a name exists already, dimensions are not those of the model, or unseen categories are told
+                one-hot.
         """
         if self.config.unseen_indication == "one_hot":
             raise ConfigError(
                 "this model tells unseen categories one-hot, so their number is fixed; train with "
                 "unseen_indication='embedding' to add some later."
             )
-        table = (
-            dict(zip(knowledge.names, knowledge.vectors, strict=True))
-            if isinstance(knowledge, Knowledge)
-            else knowledge
-        )
+        table: Mapping[str, Any]
+        if isinstance(knowledge, Mapping):
+            table = knowledge
+        else:
+            given = as_knowledge(knowledge)
+            table = dict(zip(given.names, given.along(self.config.dimensions), strict=True))
         known = [name for name in table if name in self.categories]
         if known:
             raise ConfigError(f"the category {known[0]!r} exists already; give the new one another name.")
-        vectors = torch.cat([self._encoded(entry, name) for name, entry in table.items()])
+        vectors = torch.cat([encoded(self.generator, self.config, entry, name) for name, entry in table.items()])
         rows = self.generator.table
         rows.vectors = torch.cat([rows.vectors, vectors])
         rows.is_seen = torch.cat([rows.is_seen, rows.is_seen.new_zeros(len(vectors))])
         self.config = replace(self.config, categories=(*self.categories, *map(str, table)))
 
     @torch.no_grad()
-    def embed(self, images: Tensor) -> Tensor:
-        """What E reads in ``(N, 3, R, R)`` images in [-1, 1]: ``(N, d)`` vectors in the units of the knowledge.
+    def embed(self, images: Any) -> Tensor:
+        """What E reads in K images: ``(K, d)`` vectors in the units of the knowledge.
 
         A new category can be added from a few images: ``Knowledge.from_exemplars(model.embed, {"name": images})``.
+
+        Args:
+            images: anything ``load_images`` takes; a float tensor ``(K, 3, H, W)`` is in [-1, 1]. Other sizes than the
+                model's are brought to it.
         """
+        side = self.config.resolution
+        pixels = images
+        if not (_is_ready(images) and images.shape[2:] == (side, side)):
+            pixels = from_uint8(
+                load_images(to_uint8(images) if _is_ready(images) else images, resolution=side).uint8()
+            )
         self.generator.embedding.eval()
-        found = self.generator.embedding(images.to(self.device))
+        found = torch.cat([self.generator.embedding(part.to(self.device)) for part in pixels.split(64)])
         return self.generator.table.decode(found).cpu()
 
     def read_data(self, data: Any, **options: Any) -> CategorySet:
@@ -281,47 +299,6 @@ class KGGAN(Settling):
         """The generating network, with categories of its own choice."""
         return AnyCategory(self.generator)
 
-    def indication(self, category: Category | None, seeds: Sequence[int] | None, count: int) -> Tensor:
-        """``(count, k)`` what the generating network is told; see ``generate``."""
-        if isinstance(category, (Tensor, Mapping)):
-            encoded = self._encoded(category, "the category")
-            if self.config.unseen_indication == "one_hot":
-                raise ConfigError("this model tells unseen categories one-hot; pass the name of a category it knows.")
-            if len(encoded) not in (1, count):
-                raise ConfigError(
-                    f"{len(encoded)} vectors for {count} images; pass one vector, or one for each image."
-                )
-            return self.generator.indication_of(encoded.expand(count, -1))
-        if category is None:
-            numbers = seeds if seeds is not None else range(count)
-            picks = [torch.Generator().manual_seed(number) for number in numbers]
-            rows = [int(torch.randint(2**31, (1,), generator=pick)) % len(self.categories) for pick in picks]
-        else:
-            names = [category] * count if isinstance(category, str) else list(category)
-            if len(names) != count:
-                raise ConfigError(f"{len(names)} categories for {count} images; pass one, or one for each image.")
-            rows = rows_of([one_of("category", name, self.categories) for name in names], self.categories)
-        chosen = torch.tensor(rows, device=self.device)
-        seen = self.generator.indication(chosen, "seen")
-        unseen = self.generator.indication(chosen.clamp(max=self.generator.listed - 1), "unseen")
-        if self.config.unseen_indication == "embedding":
-            unseen = self.generator.indication_of(self.generator.table.vectors[chosen])
-        return torch.where(self.generator.table.is_seen[chosen][:, None], seen, unseen)
-
-    def _encoded(self, given: Any, name: str) -> Tensor:
-        """``(N, embedding_dim)`` of a vector, vectors or attributes; says so if it is far from all seen ones."""
-        raw = attribute_vector(given, self.config.dimensions) if isinstance(given, Mapping) else torch.as_tensor(given)
-        raw = raw.float().reshape(-1, raw.shape[-1]).to(self.device)
-        if raw.shape[1] != len(self.config.dimensions) or not torch.isfinite(raw).all():
-            raise ConfigError(
-                f"{name} has a vector of length {raw.shape[1]}; this model needs {len(self.config.dimensions)} finite "
-                "numbers, in the order of model.knowledge.dimensions."
-            )
-        encoded = self.generator.table.encode(raw)
-        if bool(self.generator.table.is_far(encoded).any()):
-            warn(f"{name} lies far from every category with images; what is drawn there is a guess.")
-        return encoded
-
     def _draw(self, latents: Tensor, told: Tensor, size: int) -> Tensor:
         if latents.ndim != 2 or latents.shape[1] != self.config.z_dim:
             raise ConfigError(f"latents must be (N, {self.config.z_dim}), got {tuple(latents.shape)}.")
@@ -336,8 +313,5 @@ class KGGAN(Settling):
             return torch.cat([self.generate(category=name, seeds=list(seeds)).tensor for name in names[:8]])
 
 
-def as_knowledge(given: Any) -> Knowledge:
-    """A ``Knowledge`` from one, from ``{"name": {"group": "value"}}``, or from the path of a table."""
-    if isinstance(given, Knowledge):
-        return given
-    return Knowledge.from_attributes(given) if isinstance(given, Mapping) else Knowledge.from_file(given)
+def _is_ready(images: Any) -> bool:
+    return isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 import torch
-from shapes_world import SEEN, UNSEEN, pictures, tiny
+from shapes_world import SEEN, UNSEEN, pictures, shapes_knowledge, tiny
 from torch import nn
 
 from lowshotgan.data.base import Source
@@ -244,7 +244,7 @@ def test_6_the_embedding_network_learns_from_seen_images_only(data, tmp_path):
     parts = {name: ListSource(list(images)) for name, images in everything.items()}
     spied = SeenOnly(_Joined(parts))
     labels = [name for name, part in parts.items() for _ in range(len(part))]
-    model = tiny(embedding_width=16)
+    model = tiny(embedding_width=16, knowledge=shapes_knowledge(nuisance={}))
     found = model.read_data(spied, labels=labels)
     assert len(found) == 24 and spied.opened
     training = KGGANTraining(

@@ -4,12 +4,15 @@ import itertools
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from shapes_world import SEEN, UNSEEN, attributes, pictures, shapes_knowledge, tiny
 
 from lowshotgan.api import create_model, load, train
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.data.knowledge import Knowledge
 from lowshotgan.data.knowledge_report import knowledge_report
 from lowshotgan.draws import Draws
@@ -164,6 +167,60 @@ def test_new_categories_are_drawn_at_once_and_saved(model, tmp_path, caplog):
         model.add_categories({"between": new})
 
 
+def test_categories_are_arrays_and_lists_too(model):
+    vector = shapes_knowledge().vector("blue cross")
+    one = model.generate(2, category=vector).tensor
+    for given in (vector.numpy(), vector.tolist(), [vector.tolist()] * 2, vector.expand(2, -1).numpy(), [vector] * 2):
+        assert torch.equal(model.generate(2, category=given).tensor, one)
+    assert len(model.generate(category=[vector.tolist()] * 3)) == 3
+    both = model.generate(category=[attributes("blue cross"), attributes("red cross")]).tensor
+    torch.testing.assert_close(both[0], one[0], atol=1e-5, rtol=0)
+    assert torch.equal(
+        model.generate(category=np.array(["red cross"])).tensor, model.generate(1, category="red cross").tensor
+    )
+    walk = model.interpolate(0, categories=[vector.numpy(), "red cross"], frames=2, loop=False).tensor
+    torch.testing.assert_close(walk[0], one[0], atol=1e-5, rtol=0)
+
+
+def test_new_knowledge_is_put_in_the_order_of_the_model(model, tmp_path):
+    asked, order = shapes_knowledge(), [2, 0, 3, 1]
+    wanted = asked.vector("blue cross")
+    swapped = Knowledge(("swapped",), wanted[order][None], tuple(asked.dimensions[i] for i in order))
+    model.add_categories(swapped)
+    torch.testing.assert_close(model.knowledge.vector("swapped"), wanted, atol=1e-5, rtol=0)
+    (tmp_path / "new.csv").write_text("name,shape,colour\nanother,cross,blue\n")
+    model.add_categories(tmp_path / "new.csv")
+    torch.testing.assert_close(model.knowledge.vector("another"), wanted, atol=1e-5, rtol=0)
+    model.add_categories({"by position": wanted.numpy()})
+    other = Knowledge(("odd",), wanted[None], ("a", "b", "c", "d"))
+    for knowledge in (other, Knowledge.from_attributes({"odd": {"colour": "blue"}}), tmp_path / "none.csv"):
+        with pytest.raises(ConfigError, match=r"model needs colour=|cannot be read"):
+            model.add_categories(knowledge)
+    assert model.categories[-3:] == ("swapped", "another", "by position")
+
+
+def test_new_categories_beside_seen_ones_told_one_hot_are_drawn():
+    model = tiny(seen_indication="one_hot")
+    model.add_categories({"between": torch.full((4,), 0.5)})
+    assert torch.isfinite(model.generate(2, category="between").tensor).all()
+
+
+def test_exemplars_are_images_of_any_kind_and_size(model, data, tmp_path):
+    images = data["red circle"][:3]
+    expected = Knowledge.from_exemplars(model.embed, {"a": images}).vectors
+    files = to_pil(from_uint8(images))
+    for index, image in enumerate(files):
+        image.save(tmp_path / f"{index}.png")
+    for given in (files, tmp_path, images.float() / 127.5 - 1):
+        torch.testing.assert_close(
+            Knowledge.from_exemplars(model.embed, {"a": given}).vectors, expected, atol=1e-4, rtol=0
+        )
+    large = pictures("red circle", 3, resolution=32)
+    found = Knowledge.from_exemplars(model.embed, {"a": large}).vectors
+    small = model.embed(load_images(large, resolution=16).uint8())
+    torch.testing.assert_close(found[0], small.mean(0), atol=1e-5, rtol=0)
+
+
 def test_a_vector_far_from_all_seen_ones_is_told(model, caplog):
     logging.getLogger("lowshotgan").propagate = True
     vector = shapes_knowledge().vector("blue cross")
@@ -255,7 +312,9 @@ def test_a_model_needs_knowledge():
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"category": "red sqare"}, "category must be"), ({"category": ["red circle"], "n": 2}, "1 categories for 2"),
-     ({"category": torch.zeros(3, 4), "n": 2}, "3 vectors for 2"), ({"category": {"colour": "red"}}, "shape"),
+     ({"category": torch.zeros(3, 4), "n": 2}, "3 vectors for 2"), ({"category": [0.0, 1.0, 2.0], "n": 2}, "length 3"),
+     ({"category": ["red circle", 1.0], "n": 2}, "a list of one of these kinds"), ({"category": []}, "a list of one"),
+     ({"category": {"colour": "red"}}, "shape"),
      ({"category": {"colour": "rid", "shape": "cross"}}, "red"), ({"latents": torch.zeros(1, 3)}, r"\(N, 8\)"),
      ({"truncation": 0.5}, "truncation")],
 )  # fmt: skip
