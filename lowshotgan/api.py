@@ -1,5 +1,6 @@
 """The public functions of the library: a thin facade over the layers below."""
 
+import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -19,6 +20,7 @@ from lowshotgan.hub.remote import download as download
 from lowshotgan.hub.remote import resolve_model
 from lowshotgan.messages import warn
 from lowshotgan.metrics.report import MetricReport, measure
+from lowshotgan.nets.widening import weight_type
 from lowshotgan.systems.base import System, load_system
 from lowshotgan.systems.registry import ARCHS, VERBS
 from lowshotgan.train.adaptation import AdaptOptions
@@ -102,12 +104,18 @@ def create_model(
 ) -> Any:
     """Build a model, with published weights or random ones.
 
+    Published weights bring constructor arguments of their own, which need not be the defaults of their architecture (an
+    untrained ``stylegan2_64`` has latents of 256 values, ``stylegan2_64.avatars_v1`` of 96), so tensors of the one may not
+    fit the other; ``model.config`` tells both.
+
     Args:
         name: an architecture (``stylegan2_64``) or architecture and tag (``stylegan2_64.avatars_v1``).
         pretrained: load the weights ``name`` stands for.
         weights: "DEFAULT", a tag, or a full ``arch.tag``; implies ``pretrained``.
         device: where to put the model: "cpu", "cuda", "cuda:1", "mps" or "auto"; the CPU by default.
-        dtype: of the parameters; float32 by default.
+        dtype: of the stored weights: float32 (the default), float16, bfloat16 or float64, as ``torch.bfloat16`` or text.
+            Half types halve the memory of the weights; images are still computed in float32 or wider. Training needs
+            float32.
         local_files_only: never ask the network.
         revision: of a hub repository; published weights are pinned and take none.
         config: constructor arguments to change, for models with random weights.
@@ -116,11 +124,12 @@ def create_model(
         A ``System``; its class answers ``generate()`` and the verbs ``list_models(verb=...)`` tells.
 
     Raises:
-        ConfigError: for an unknown name, ``config`` together with weights, or a device that is not there.
+        ConfigError: for an unknown name, ``config`` together with weights, another ``dtype``, or a device that is not there.
         WeightsNotFoundError: if weights are asked for and found nowhere.
     """
     arch, _, tag = name.partition(".")
-    one_of("model", arch, ARCHS)
+    _known_arch(arch)
+    dtype = weight_type(dtype)
     if not (pretrained or weights):
         if tag:
             raise ConfigError(f"{name} names weights; pass pretrained=True to load them, or ask for {arch!r} alone.")
@@ -225,6 +234,7 @@ def finetune(
         KeyboardInterrupt: after Ctrl-C, when the checkpoint is written.
     """
     base = model if isinstance(model, System) else load(model)
+    base.need_float32()
     result = finetune_model(
         base,
         images,
@@ -303,9 +313,10 @@ def train(
         raise ConfigError("train needs an architecture (for example 'stylegan2_64') or a recipe file.")
     torch.manual_seed(seed)
     if isinstance(system, str):
-        one_of("system", system, ARCHS)
+        _known_arch(system)
         system = build_system(system, {})
     model: Any = system if system is not None or recipe is None else recipe.build()
+    model.need_float32()
     training = {**(recipe.train if recipe else {}), **settings}
     training |= {key: value for key, value in (("steps", steps), ("batch_size", batch_size)) if value is not None}
     result = train_source(
@@ -426,6 +437,7 @@ def convert_checkpoint(
         The model, loaded strictly; source, licence and hash of the file are in its ``details``.
 
     Raises:
+        ConfigError: if ``output_dir`` holds anything and is not to be overwritten, or an option does not fit the file.
         WeightsFormatError: if a file is unsafe, damaged, incomplete or of another format; nothing is written then.
     """
     from lowshotgan.systems.conversion import convert_file
@@ -443,6 +455,14 @@ def _check_unused(folder: Path) -> None:
         raise ConfigError(
             f"{folder} exists already; choose another place for the model, or pass overwrite=True (--overwrite)."
         )
+
+
+def _known_arch(name: str) -> None:
+    """Raise ``ConfigError`` for a name that no architecture has; there are too many to print."""
+    if name not in ARCHS:
+        close = difflib.get_close_matches(name, ARCHS, n=3)
+        hint = f" Did you mean {', '.join(map(repr, close))}?" if close else ""
+        raise ConfigError(f"there is no model {name!r}.{hint} list_models() and `lowshotgan list` name all.")
 
 
 def _refuse(what: str, **options: Any) -> None:

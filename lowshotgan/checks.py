@@ -30,10 +30,19 @@ def positive(name: str, value: float) -> float:
 
 
 def whole(name: str, value: int, low: int = 1) -> int:
-    """Return ``value`` if it is a whole number of at least ``low``, else raise ``ConfigError``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+    """``value`` as ``int`` if it is a whole number (NumPy's too) of at least ``low``, else raise ``ConfigError``."""
+    number = as_whole(value)
+    if number is None or number < low:
         raise ConfigError(f"{name} must be a whole number of at least {low}, got {value!r}.")
-    return value
+    return number
+
+
+def as_whole(value: Any) -> int | None:
+    """``value`` as ``int`` if it is a whole number, NumPy's included; ``None`` for anything else, booleans too."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def within(name: str, value: float, low: float, high: float) -> float:
@@ -84,12 +93,10 @@ def parse_seeds(seeds: int | str | Iterable[int] | None, n: int | None = None) -
 
 
 def _as_seed(seed: Any) -> int:
-    try:
-        if not isinstance(seed, bool):
-            return operator.index(seed)
-    except TypeError:
-        pass
-    raise ConfigError(f"seeds must be whole numbers, got {seed!r}; for example seeds=7 or seeds=[0, 5].")
+    number = as_whole(seed)
+    if number is None:
+        raise ConfigError(f"seeds must be whole numbers, got {seed!r}; for example seeds=7 or seeds=[0, 5].")
+    return number
 
 
 def _seeds_from_text(text: str) -> list[int]:

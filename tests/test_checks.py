@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,10 @@ def test_positive_passes(value):
 
 def test_whole_refuses_fractions():
     assert whole("width", 3) == 3
+    assert type(whole("width", np.int64(3))) is int
+    for value in (True, "3", np.float64(3), np.array([3, 4])):
+        with pytest.raises(ConfigError, match="width must be a whole number"):
+            whole("width", value)
     with pytest.raises(ConfigError, match=r"width must be a whole number of at least 1, got 3\.0"):
         whole("width", 3.0)
     with pytest.raises(ConfigError, match="width must be a whole number of at least 1, got 0"):

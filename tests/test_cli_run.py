@@ -143,7 +143,13 @@ def test_interpolate(adapted):
 
 def test_project(adapted, place):
     assert run(["project", "run", "photos/0.png", "-o", "found", "--steps", "2"]) == 0
-    assert (place / "found" / "projection.png").exists()
+    assert run(["generate", "run", "--latents", "found/ws.safetensors", "-o", "again"]) == 0
+    with Image.open("found/projection.png") as found, Image.open("again/seed000000.png") as again:
+        assert found.tobytes() == again.tobytes()
+    stops = ["--latents", "found/ws.safetensors", "--seeds", "3"]
+    assert run(["interpolate", "run", *stops, "--frames", "3", "-o", "from.gif"]) == 0
+    assert run(["generate", "run", *stops, "--grid", "both.png"]) == 1
+    assert not (place / "both.png").exists()
 
 
 def test_evaluate(adapted, capsys):

@@ -24,6 +24,7 @@ blend_option = click.option(
     "--blend", type=click.FloatRange(0, 1), help="For an adapted model: from its base (0) to itself (1)."
 )
 batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images made at once.")
+a_file = click.Path(exists=True, dir_okay=False)
 
 
 @click.command(
@@ -35,10 +36,12 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
         "generate runs/paired --domain both --seeds 0-15 --grid pairs.png",
         "generate runs/paired --content faces/ --appearance shot.png --grid mixed.png",
         "generate runs/shapes --category 'blue cross' --grid unseen.png",
+        "generate runs/mine --latents projected/ws.safetensors --grid again.png",
     ),
 )
 @click.argument("model")
 @click.option("--seeds", type=Seeds(), show_default="0-15", help="Seeds: 0,5,10-19.")
+@click.option("--latents", type=a_file, help="Instead of seeds: a .safetensors file such as project writes.")
 @click.option(
     "--domain",
     type=click.Choice(["source", "target", "both"]),
@@ -65,6 +68,7 @@ batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images
 def generate(
     model: str,
     seeds: list[int] | None,
+    latents: str | None,
     domain: str | None,
     content: str | None,
     appearance: str | None,
@@ -87,9 +91,9 @@ def generate(
     """
     if output is None and grid is None:
         raise click.UsageError("say where to: --grid FILE, --output FOLDER, or both.")
-    inputs = given(domain=domain, content=content, appearance=appearance)
+    inputs = given(latents=latents, domain=domain, content=content, appearance=appearance)
     settings = inputs | given(truncation=truncation, batch_size=batch_size, category=category, modality=modality)
-    if seeds is None and content is None and appearance is None:
+    if seeds is None and not {"latents", "content", "appearance"} & inputs.keys():
         seeds = list(range(16))
     if dry_run:
         resolved = {
@@ -120,10 +124,12 @@ def generate(
         "interpolate runs/mine --seeds 0,1,2 --frames 60 --output walk.webp",
         "interpolate runs/mine --seeds 4,8,15,16 --no-loop --fps 24 --output walk.gif",
         "interpolate runs/mine --seeds 0,1 --output walk.mp4      # needs lowshotgan[video]",
+        "interpolate runs/mine --latents projected/ws.safetensors --seeds 3 --output walk.webp",
     ),
 )
 @click.argument("model")
-@click.option("--seeds", type=Seeds(), default="0,1,2", show_default=True, help="Seeds the walk passes.")
+@click.option("--seeds", type=Seeds(), show_default="0,1,2", help="Seeds the walk passes.")
+@click.option("--latents", type=a_file, multiple=True, help="A file of project, passed before the seeds; repeatable.")
 @click.option("--frames", type=click.IntRange(2), default=60, show_default=True, help="Frames in all.")
 @click.option("--fps", type=click.IntRange(1, 120), default=20, show_default=True, help="Frames a second.")
 @click.option("--loop/--no-loop", default=None, help="Return to the first seed, so that it repeats smoothly.")
@@ -136,7 +142,8 @@ def generate(
 @json_option
 def interpolate(
     model: str,
-    seeds: list[int],
+    seeds: list[int] | None,
+    latents: tuple[str, ...],
     frames: int,
     fps: int,
     output: str,
@@ -146,17 +153,20 @@ def interpolate(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Write an animation that walks from seed to seed through the latent space of MODEL."""
+    """Write an animation that walks from stop to stop through the latent space of MODEL."""
     from lowshotgan.data.animation import check_animation_path
 
     check_animation_path(output)
-    if len(seeds) < 2:
-        raise ConfigError(f"a walk needs at least two seeds, got {seeds}; for example --seeds 0,1.")
+    if seeds is None and not latents:
+        seeds = [0, 1, 2]
+    if len(latents) + len(seeds or []) < 2:
+        raise ConfigError("a walk needs at least two stops; for example --seeds 0,1.")
+    stops = given(latents=list(latents) or None)
     with quiet_stdout(as_json):
         walker = _load(model, blend=blend, device=device, offline=offline)
-        walk = walker.interpolate(seeds, frames=frames, **given(**settings))
+        walk = walker.interpolate(seeds, frames=frames, **stops, **given(**settings))
         walk.save_animation(output, fps=fps)
-    about = {"model": model, "seeds": seeds, "frames": len(walk), "fps": fps, "output": output}
+    about = {"model": model, "seeds": seeds, **stops, "frames": len(walk), "fps": fps, "output": output}
     show(about, as_json=as_json, text=written(output))
 
 
@@ -175,7 +185,10 @@ def interpolate(
 def project(
     model: str, image: str, output: str, device: str | None, offline: bool, as_json: bool, **settings: Any
 ) -> None:
-    """Find the latent whose image is closest to IMAGE, aligned like the images MODEL was trained on."""
+    """Find the styles whose image is closest to IMAGE, aligned like the images MODEL was trained on.
+
+    The folder gets projection.png and ws.safetensors, which generate and interpolate take as --latents.
+    """
     with quiet_stdout(as_json):
         found = _load(model, device=device, offline=offline).project(image, **given(**settings))
         _save_projection(found, Path(output))

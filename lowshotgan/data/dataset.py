@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import keywords
+from lowshotgan.checks import as_whole, keywords
 from lowshotgan.data.base import Source, Subset
 from lowshotgan.data.inspect import ImageReport, make_report
 from lowshotgan.data.preprocess import Preprocess
@@ -32,6 +32,7 @@ def load_images(
     background: tuple[int, int, int] = (255, 255, 255),
     enlarge: bool = True,
     width: int | None = None,
+    channels: int = 3,
     k: int | None = None,
     seed: int = 0,
     memory_limit: int = MEMORY_LIMIT,
@@ -42,7 +43,7 @@ def load_images(
     Args:
         images: anything ``open_source`` opens, or an ``ImageSet``, prepared again if need be.
         resolution: side of the prepared images in pixels.
-        fit: as in ``Preprocess``; so are ``background``, ``enlarge`` and ``width``.
+        fit: as in ``Preprocess``; so are ``background``, ``enlarge``, ``width`` and ``channels``.
         k: number of images to draw at random; all if left out.
         seed: of that draw; for one seed, the draw with k contains every draw with a smaller k.
         memory_limit: prepared images above this many bytes in all are read again whenever they are needed.
@@ -53,7 +54,9 @@ def load_images(
             (told in one message, which names up to five).
         ConfigError: for an unusable option.
     """
-    preprocess = Preprocess(resolution, fit=fit, background=background, enlarge=enlarge, width=width)
+    preprocess = Preprocess(
+        resolution, fit=fit, background=background, enlarge=enlarge, width=width, channels=channels
+    )
     if isinstance(images, ImageSet):
         if images.preprocess == preprocess and k is None and not source_options:
             return images
@@ -65,7 +68,7 @@ def load_images(
     return ImageSet(chosen, preprocess, draw=record, memory_limit=memory_limit)
 
 
-IMAGE_OPTIONS = keywords(load_images, open_source) - {"resolution", "width", "memory_limit"}
+IMAGE_OPTIONS = keywords(load_images, open_source) - {"resolution", "width", "channels", "memory_limit"}
 """Options that say which images are read and how; the others are the model's."""
 
 
@@ -77,12 +80,13 @@ def draw_subset(available: int, k: int | None, seed: int, *, where: str = "the i
     """
     if k is None:
         return list(range(available))
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+    number = as_whole(k)
+    if number is None or number < 1:
         raise ImageInputError(f"k must be a whole number of at least 1, got {k!r}; leave it out to use all images.")
-    if k > available:
+    if number > available:
         raise ImageInputError(f"k={k} but {where} has only {available} images; add images or lower k.")
     order = torch.randperm(available, generator=torch.Generator().manual_seed(seed))
-    return sorted(order[:k].tolist())
+    return sorted(order[:number].tolist())
 
 
 class ImageSet:
@@ -107,12 +111,12 @@ class ImageSet:
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         self.source, self.preprocess = source, preprocess
-        self.in_memory = len(source) * 3 * math.prod(preprocess.shape) <= memory_limit
+        self.in_memory = len(source) * preprocess.channels * math.prod(preprocess.shape) <= memory_limit
         step = 1 if self.in_memory else max(1, len(source) // LOOKED_AT)
         looked_at = range(0, len(source), step)
         facts, pixels, failures = read_all(source, preprocess, looked_at)
         raise_failures(failures, len(looked_at))
-        self.report: ImageReport = make_report(source, preprocess, facts, pixels)
+        self.report: ImageReport = make_report(source, preprocess, facts, pixels.expand(-1, 3, -1, -1))
         self._pixels = pixels if self.in_memory else None
         self._draw = draw
 
@@ -156,7 +160,7 @@ class ImageSet:
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
     def uint8(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        """``(N, 3, R, R)`` uint8 images on the CPU; do not change the tensor of all images in place.
+        """``(N, C, R, R)`` uint8 images on the CPU (C is 3, or 1 for grey); do not change the tensor of all images in place.
 
         Args:
             indices: which images, in which order; all if left out.

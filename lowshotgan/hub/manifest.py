@@ -195,10 +195,10 @@ def get_entry(name: str, *, manifest: Mapping[str, WeightsEntry] | None = None) 
     chosen = [entry for entry in of_arch if entry.default] or of_arch
     if len(chosen) == 1:
         return chosen[0]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f" Did you mean {', '.join(map(repr, close))}?" if close else ""
     raise WeightsNotFoundError(
-        f"no published weights are called {name!r}.{hint} Available: {', '.join(sorted(known)) or 'none'}. "
+        f"no published weights are called {name!r}.{hint} `lowshotgan list --pretrained` names all. "
         f"For your own, write 'local-dir:PATH' or 'hf-hub:owner/name'."
     )
 

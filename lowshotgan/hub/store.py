@@ -30,6 +30,7 @@ from lowshotgan.hub.files import (
     write_json,
 )
 from lowshotgan.hub.tensors import (
+    OTHER_ARGUMENTS,
     check_finite,
     check_same_tensors,
     image_fingerprint,
@@ -45,6 +46,7 @@ __all__ = [
     "DISCRIMINATOR",
     "FORMAT_VERSION",
     "MODEL",
+    "OTHER_ARGUMENTS",
     "Delta",
     "check_finite",
     "check_same_tensors",

@@ -16,6 +16,11 @@ from lowshotgan.errors import WeightsFormatError
 HALF_FROM = 4096
 """Tensors with fewer values stay float32 in half-precision files: they weigh nothing and steer a lot."""
 
+OTHER_ARGUMENTS = (
+    "These weights were made with other constructor arguments than the model: published weights need not have the "
+    "defaults of their architecture. create_model(name, pretrained=True) and load() build the model they need."
+)
+
 
 def write_tensors(
     path: str | Path,
@@ -112,8 +117,7 @@ def check_same_tensors(what: str, expected: Mapping[str, Tensor], found: Mapping
         name = wrong[0]
         raise WeightsFormatError(
             f"{what}: {len(wrong)} tensors have another shape, the first is {name!r} with "
-            f"{tuple(found[name].shape)} where the model has {tuple(expected[name].shape)}. The constructor "
-            f"arguments in config.json do not fit this file."
+            f"{tuple(found[name].shape)} where the model has {tuple(expected[name].shape)}. {OTHER_ARGUMENTS}"
         )
 
 

@@ -1,7 +1,8 @@
 """What every system is: networks, a typed configuration, stages of training and ``generate()``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,15 +15,22 @@ from lowshotgan.data.dataset import IMAGE_OPTIONS, ImageSet, load_images
 from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
 from lowshotgan.hub.push import push_folder
 from lowshotgan.hub.remote import ModelFiles, resolve_model
-from lowshotgan.hub.store import load_strict, read_config, read_tensors, state_digest, write_model_folder
+from lowshotgan.hub.store import (
+    OTHER_ARGUMENTS,
+    load_strict,
+    read_config,
+    read_tensors,
+    state_digest,
+    write_model_folder,
+)
 from lowshotgan.metrics.scores import MetricReport
 from lowshotgan.nets.widening import widened
 from lowshotgan.systems.generation import Generation
 from lowshotgan.systems.registry import SYSTEMS, VERBS, system_class
 from lowshotgan.types import PathLike, Stages, TrainingData
 
-DRAWING = ("generate", "interpolate", "translate", "encode_exemplars", "encode_each", "redraw", "project", "recolor")
-DRAWING += ("transfer", "evaluate", "forward")
+DRAWING = frozenset({"generate", "interpolate", "translate", "encode_exemplars", "encode_each", "redraw", "project"})
+DRAWING |= {"recolor", "transfer", "evaluate", "forward"}
 """Methods that run the networks on float32 inputs, and so also with weights of another type."""
 
 
@@ -49,6 +57,11 @@ class System(nn.Module):
     generator: nn.Module
     discriminator: nn.Module | None
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in DRAWING & vars(cls).keys():
+            setattr(cls, name, _in_any_type(vars(cls)[name]))
+
     def __init__(self, config: Any, *, arch: str) -> None:
         super().__init__()
         self.config = config
@@ -63,6 +76,12 @@ class System(nn.Module):
         A system whose arguments are more than plain values (a table of knowledge, modalities) overrides it.
         """
         return cls(make_config(cls, arguments), arch=arch)
+
+    def forward(self, *args: Any, **inputs: Any) -> Any:
+        """What ``model(latents)`` means; only systems that draw from latents alone answer it, the others ``generate()``."""
+        raise UnsupportedVerbError(
+            f"{self.system} does not draw from latents alone; call model.generate(...), or a network in model.generator."
+        )
 
     def generate(self, *args: Any, **options: Any) -> Generation:
         """Make images; each system documents what it takes. Raises ``UnsupportedVerbError`` where it is not answered."""
@@ -118,6 +137,14 @@ class System(nn.Module):
         """What ``finetune_stages`` takes, from the K examples a user gives; read like training data by default."""
         return self.read_data(shots, **options)
 
+    def reading_options(self, settings: Mapping[str, Any]) -> frozenset[str]:
+        """Names among the settings of a fine-tuning that ``read_shots`` takes; none unless the system says otherwise."""
+        return frozenset()
+
+    def check_finetuning(self, shots: Any, training: Any) -> None:
+        """Refuse what the stages could not run, before anything is built; nothing unless the system says otherwise."""
+        return
+
     def finetune_stages(self, *args: Any, **options: Any) -> Stages:
         """Describe the fine-tuning of the system to K examples."""
         raise self.unsupported("finetune")
@@ -148,6 +175,26 @@ class System(nn.Module):
     def device(self) -> torch.device:
         """Where the generator's parameters are."""
         return next(self.generator.parameters()).device
+
+    def need_float32(self) -> None:
+        """Raise ``ConfigError`` unless the weights are float32, which training needs."""
+        other = sorted({str(one.dtype) for one in self.parameters() if one.dtype != torch.float32})
+        if other:
+            raise ConfigError(
+                f"training needs float32 weights, got {other[0]}; load the model without dtype, and choose "
+                'precision="bf16" for speed.'
+            )
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As ``nn.Module.load_state_dict``.
+
+        Raises:
+            WeightsFormatError: if the tensors are of a model with other constructor arguments.
+        """
+        try:
+            return super().load_state_dict(state, strict=strict, assign=assign)
+        except RuntimeError as error:
+            raise WeightsFormatError(f"{error}\n{self.arch}: {OTHER_ARGUMENTS}") from error
 
     @property
     def digest(self) -> str:
@@ -208,6 +255,17 @@ class System(nn.Module):
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return push_folder(folder, repo_id, **options)
+
+
+def _in_any_type(method: Callable[..., Any]) -> Callable[..., Any]:
+    """``method`` of a system, run so that its weights may have any floating type."""
+
+    @wraps(method)
+    def run(self: System, *args: Any, **options: Any) -> Any:
+        with widened(self):
+            return method(self, *args, **options)
+
+    return run
 
 
 def load_system(files: ModelFiles, cls: type[System] | None = None, *, name: str) -> Any:

@@ -105,6 +105,21 @@ def test_the_same_seed_gives_the_same_image_alone_and_in_a_batch(model):
     assert not torch.allclose(together[0], together[1])
 
 
+@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.01), ("bfloat16", 0.08), ("float64", 1e-4)])
+def test_weights_of_any_type_draw_nearly_the_same_images(model, dtype, share):
+    before = draw(model, 3).tensor
+    model.to(getattr(torch, dtype))
+    again = draw(model, 3).tensor
+    assert again.dtype == torch.float32
+    assert 0 < (again - before).abs().max() <= share * before.std()
+
+
+def test_training_refuses_half_weights(model, tmp_path):
+    with pytest.raises(ConfigError, match=r"training needs float32 weights, got torch\.float16"):
+        train(model.half(), [], output_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_output_types_agree(model):
     images = draw(model, 2).images
     assert [image.size for image in images] == [(model.config.resolution,) * 2] * 2

@@ -67,6 +67,17 @@ def test_the_same_inputs_give_the_same_image_alone_and_in_a_batch(model):
     assert [image.size for image in together.images] == [(20, 20)] * 3
 
 
+@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.01), ("bfloat16", 0.08), ("float64", 1e-4)])
+@pytest.mark.parametrize("system", TRANSLATORS)
+def test_weights_of_any_type_draw_nearly_the_same_images(system, dtype, share):
+    model = make(system)
+    before = model.generate(content=noise(3), exemplars=noise(2, 1)).tensor
+    model.to(getattr(torch, dtype))
+    code = model.encode_exemplars(noise(2, 1))
+    again = model.translate(noise(3), code).tensor
+    assert 0 < (again - before).abs().max() <= share * before.std()
+
+
 def test_exemplars_count_by_their_mean(model):
     content, one = noise(2), noise(1, 1)
     expected = model.translate(content, one).tensor

@@ -47,6 +47,11 @@ class FastGAN(Settling):
         )
         self.discriminator = Discriminator(config.resolution, width=config.discriminator_width)
 
+    def forward(self, latents: Tensor, **options: Any) -> Any:
+        """The generator's images ``(B, 3, R, R)`` of latents ``(B, z_dim)``, with gradients; see ``Generator.forward``."""
+        self.settle()
+        return self.generator(latents, **options)
+
     @torch.no_grad()
     def generate(
         self,

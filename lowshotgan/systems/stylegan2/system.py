@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import one_of, parse_seeds
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8
 from lowshotgan.draws import latents_from_seeds, preview_of
@@ -25,7 +25,7 @@ from lowshotgan.nets.feature_heads import FeatureHeads
 from lowshotgan.nets.features import FeatureNet
 from lowshotgan.nets.stylegan2 import Discriminator, Generator, Noise
 from lowshotgan.systems.base import System
-from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
+from lowshotgan.systems.generation import Generation, OutputType, check_drawing, read_latents, requested_latents
 from lowshotgan.systems.stylegan2.config import SourceTraining, StyleGAN2Config
 from lowshotgan.systems.stylegan2.projection import Projection, project_image
 from lowshotgan.systems.stylegan2.stages import average_of, source_stage
@@ -154,6 +154,10 @@ class StyleGAN2(System):
             )
         return self.adapted
 
+    def forward(self, latents: Tensor, **options: Any) -> Any:
+        """The generator's images ``(B, 3, R, R)`` of latents ``(B, z_dim)``, with gradients; see ``Generator.forward``."""
+        return self.generator(latents, **options)
+
     @torch.no_grad()
     def generate(
         self,
@@ -161,7 +165,7 @@ class StyleGAN2(System):
         *,
         seeds: int | str | Sequence[int] | None = None,
         truncation: float = 1.0,
-        latents: Tensor | None = None,
+        latents: Any = None,
         noise: Literal["const", "none", "random"] = "const",
         batch_size: int | None = None,
         output_type: OutputType = "pil",
@@ -173,7 +177,8 @@ class StyleGAN2(System):
             n: number of images, seeds 0 to n - 1; 1 if neither ``n``, ``seeds`` nor ``latents`` is given.
             seeds: a seed, several, or text such as ``"0,5,10-19"``.
             truncation: 1 for the full variety; towards 0 every image nears the average one.
-            latents: ``(N, z_dim)`` latents z, or ``(N, L, w_dim)`` styles, instead of seeds.
+            latents: ``(N, z_dim)`` latents z, or ``(N, L, w_dim)`` styles, instead of seeds: a tensor, an array, lists, or
+                the ``ws.safetensors`` that ``lowshotgan project`` writes.
             noise: "const" (the stored maps), "none", or "random" (fresh, not fixed by the seed).
             batch_size: images per forward pass; 16 by default.
             output_type: "pil", "pt" or "np"; see ``Generation.images``.
@@ -192,8 +197,9 @@ class StyleGAN2(System):
     @torch.no_grad()
     def interpolate(
         self,
-        seeds: int | str | Sequence[int],
+        seeds: int | str | Sequence[int] | None = None,
         *,
+        latents: Any = None,
         frames: int = 60,
         truncation: float = 0.8,
         loop: bool = True,
@@ -201,25 +207,47 @@ class StyleGAN2(System):
         output_type: OutputType = "pil",
         **unknown: Any,
     ) -> Generation:
-        """Walk through the styles of ``seeds`` in equal steps.
+        """Walk through styles in equal steps: those given first, then those of ``seeds``.
 
         Args:
-            seeds: two or more.
+            seeds: two or more, or fewer after ``latents``.
+            latents: ``(N, L, w_dim)`` styles, as ``project`` finds them and in any form that ``generate`` takes, or a list
+                of such; they are not truncated.
             frames: images in all.
-            truncation: as in ``generate``.
-            loop: return to the first seed at the end, so that an animation repeats without a jump.
+            truncation: of the seeds, as in ``generate``.
+            loop: return to the first stop at the end, so that an animation repeats without a jump.
             batch_size: images per forward pass.
             output_type: as in ``generate``.
 
         Raises:
-            ConfigError: for fewer than two seeds, or unusable options.
+            ConfigError: for fewer than two stops, or unusable options.
         """
         self.refuse("interpolate", unknown)
         check_drawing(batch_size, output_type, truncation=truncation)
-        latents = latents_from_seeds(parse_stops(seeds), self.generator.z_dim).to(self.device)
-        ws = self.generator.truncate(self.generator.mapping(latents), truncation)
-        path = self.generator.broadcast(walk(ws, frames=frames, loop=loop)).cpu()
+        stops = self._given_styles(latents)
+        if seeds is not None or not stops:
+            numbers = parse_seeds(seeds) if stops else parse_stops([] if seeds is None else seeds)
+            drawn = self.generator.mapping(latents_from_seeds(numbers, self.generator.z_dim).to(self.device))
+            stops.append(self.generator.broadcast(self.generator.truncate(drawn, truncation)).cpu())
+        ws = torch.cat(stops)
+        if len(ws) < 2:
+            raise ConfigError("interpolate needs at least two stops; give seeds beside the latents, or more of these.")
+        path = walk(ws.flatten(1), frames=frames, loop=loop).unflatten(1, ws.shape[1:])
         return self.generate(latents=path, batch_size=batch_size, output_type=output_type)
+
+    def _given_styles(self, latents: Any) -> list[Tensor]:
+        """Styles ``(N, L, w_dim)`` on the CPU, from one thing that ``read_latents`` reads or a list of files or tensors."""
+        if latents is None:
+            return []
+        several = isinstance(latents, list | tuple) and isinstance(next(iter(latents), None), str | Path | Tensor)
+        found = [read_latents(one).cpu() for one in (latents if several else [latents])]
+        shape = (self.generator.num_ws, self.generator.w_dim)
+        wrong = [tuple(one.shape) for one in found if one.shape[1:] != shape]
+        if wrong:
+            raise ConfigError(
+                f"interpolate takes styles (N, {shape[0]}, {shape[1]}) as project() finds them, got {wrong[0]}."
+            )
+        return found
 
     def project(self, image: Any, *, steps: int = 300, seed: int = 0, progress: bool = False) -> Projection:
         """Find styles that redraw ``image`` (a path or a PIL image).
