@@ -14,7 +14,7 @@ PACKAGE = Path(lowshotgan.__file__).parent
 
 LAYERS = (
     ("errors",),
-    ("checks", "draws", "messages", "types"),
+    ("checks", "draws", "messages", "processes", "types"),
     ("data",),
     ("nets",),
     ("losses",),

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lowshotgan.draws import Draws
-from lowshotgan.finetune.processes import mean_over_processes
+from lowshotgan.processes import mean_over_processes
 
 PLAIN_WARP_MAX = 64
 """Up to this side the warp samples the image itself; above, it works at twice the side between wavelet filters."""

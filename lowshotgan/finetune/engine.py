@@ -23,7 +23,9 @@ from lowshotgan.finetune.recipe import Recipe, with_steps
 from lowshotgan.finetune.regularizers import Features, Penalty, SourceModel
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
 from lowshotgan.losses.penalties import path_lengths, r1
+from lowshotgan.nets.layers import MinibatchStd
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
+from lowshotgan.processes import whole_batch
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage, Stateful, Weight
 
 SHORT_RUN = 1000
@@ -103,6 +105,7 @@ def _build_nets(
     context = MaskContext(live, average, judge, copy.deepcopy(judge), source.z_dim, seed, recipe.warm_up)
     controllers = (part.controller(context) for part in recipe.trainable)
     masks = next((controller for controller in controllers if controller is not None), None)
+    _judge_whole_batches(judge)
     model = SourceModel(source, teacher, tuple(live.overrides()), seed, None if images is None else images.to(device))
     return _Nets(
         live=live,
@@ -132,7 +135,7 @@ class FineTuningLosses:
         fake_logits = self.logits(fake, draw, batch)
         nets.augment.observe(real_logits)
         if nets.masks is not None:
-            nets.masks.observe(batch.images)
+            nets.masks.observe(whole_batch(batch.images))
         return {
             "adversarial": logistic_discriminator(real_logits, fake_logits),
             "real": real_logits.detach(),
@@ -348,6 +351,13 @@ def _discriminator(
         stop=stop,
         mask_gradients=mask,
     )
+
+
+def _judge_whole_batches(judge: Judge) -> None:
+    """Let the minibatch deviation of a judge in training see the whole batch, however many processes share it."""
+    for layer in judge.modules():
+        if isinstance(layer, MinibatchStd):
+            layer.across = True
 
 
 def _judge_mask(nets: _Nets) -> Callable[[], None] | None:

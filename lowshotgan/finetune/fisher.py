@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from lowshotgan.draws import Draws
-from lowshotgan.finetune.processes import mean_over_processes
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
+from lowshotgan.processes import mean_over_processes
 
 
 def empirical_fisher(

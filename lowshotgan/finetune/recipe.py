@@ -6,6 +6,7 @@ A named method from the literature sets one or two parts and leaves the rest alo
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -160,13 +161,14 @@ def with_steps(recipe: Recipe, steps: int | None) -> Recipe:
     return dataclasses.replace(recipe, steps=steps, warm_up=min(recipe.warm_up, steps // 5))
 
 
-def fit_to(recipe: Recipe, *, k: int, world_size: int = 1) -> Recipe:
+def fit_to(recipe: Recipe, *, k: int, world_size: int = 1, accumulate: int = 1) -> Recipe:
     """The recipe with everything set that depends on the number of images.
 
     Args:
         recipe: any.
         k: number of target images.
         world_size: number of processes the batch is split over.
+        accumulate: micro-batches it is cut into; images are compared within one of them.
 
     Raises:
         RecipeError: if the recipe is not meant for ``k`` images, or the batch cannot be split.
@@ -180,16 +182,21 @@ def fit_to(recipe: Recipe, *, k: int, world_size: int = 1) -> Recipe:
         recipe.max_images is None or k <= recipe.max_images,
         f"recipe {recipe.name} is meant for at most {recipe.max_images} images, got {k}; use recipe='auto'.",
     )
-    share, rest = divmod(recipe.batch, world_size)
-    smallest = max([1, *(part.min_batch for part in recipe.regularizers)])
+    parts = world_size * accumulate
+    smallest = math.ceil(smallest_batch(recipe) / world_size) * parts
     need(
-        rest == 0 and share >= smallest,
-        f"batch={recipe.batch} over {world_size} process(es) leaves {share} remainder {rest} each; {recipe.name} "
-        f"needs a multiple of {world_size} with at least {smallest} each.",
+        recipe.batch % parts == 0 and recipe.batch >= smallest,
+        f"batch={recipe.batch} cannot be shared by {world_size} process(es) in {accumulate} micro-batch(es) each; "
+        f"{recipe.name} needs a multiple of {parts} that is at least {smallest}.",
     )
     if isinstance(recipe.latents, Anchors) and recipe.latents.count == 0:
         return dataclasses.replace(recipe, latents=dataclasses.replace(recipe.latents, count=k))
     return recipe
+
+
+def smallest_batch(recipe: Recipe) -> int:
+    """Fewest images that its regularizers can compare."""
+    return max([1, *(part.min_batch for part in recipe.regularizers)])
 
 
 def parse_trainables(data: Any) -> tuple[Trainable, ...]:
@@ -255,7 +262,7 @@ def _check_fit(recipe: Recipe) -> None:
         f"recipe {recipe.name} starts from scratch, so there is no source for "
         f"{', '.join(part.kind for part in recipe.regularizers)} to hold on to.",
     )
-    smallest = max([1, *(part.min_batch for part in recipe.regularizers)])
+    smallest = smallest_batch(recipe)
     need(
         recipe.batch >= smallest,
         f"batch={recipe.batch} is too small: {', '.join(p.kind for p in recipe.regularizers)} compares images "

@@ -19,6 +19,7 @@ from lowshotgan.finetune.twins import find_twins, unlikeness
 from lowshotgan.losses.knowledge import elastic_weights
 from lowshotgan.losses.relations import contrast, relation_consistency
 from lowshotgan.nets.stylegan2 import Generator
+from lowshotgan.processes import own_share, whole_batch
 from lowshotgan.types import Weight
 
 Features = Sequence[Tensor]
@@ -70,7 +71,10 @@ Penalty = Callable[[Scene], Tensor]
 
 @dataclass(frozen=True)
 class Regularizer(Part):
-    """Base of all regularizers; ``kind`` is also the name of the loss term."""
+    """Base of all regularizers; ``kind`` is also the name of the loss term.
+
+    ``min_batch`` is the smallest batch, over all processes, that it can compare anything in.
+    """
 
     min_batch: ClassVar[int] = 1
 
@@ -112,7 +116,7 @@ class Relation(Fading):
         end: weight at the end of the run, reached along a cosine; ``None`` for constant.
         fresh: draw own latents, as the paper does; else this step's images are used, which saves a forward and a
             backward pass of the adapted generator.
-        group: samples compared with one another (the largest divisor of the batch up to it).
+        group: samples compared with one another, at least 3; see ``strided_groups``.
     """
 
     weight: float = 333.0
@@ -120,11 +124,11 @@ class Relation(Fading):
     fresh: bool = False
     group: int = 4
     kind: ClassVar[str] = "relation"
-    min_batch: ClassVar[int] = 2
+    min_batch: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        need_number("relation.group", self.group, 2)
+        need_number("relation.group", self.group, 3)
 
     def build(self, source: SourceModel) -> Penalty:
         return lambda scene: _relation(*scene.features(fresh=self.fresh), scene.draws, self.group)
@@ -160,9 +164,11 @@ class Contrast(Fading):
 
     def _value(self, source: Features, target: Features, draws: Draws) -> Tensor:
         layer = 1 + draws.shared_integer(len(source) - 1)
-        groups = strided_groups(len(source[layer]), self.group)
-        values = [contrast(target[layer][g], source[layer][g], temperature=self.temperature) for g in groups]
-        return torch.cat(values)
+        before, now = whole_batch(source[layer].float()), whole_batch(target[layer].float())
+        values = torch.zeros(len(now), device=now.device)
+        for members in strided_groups(len(now), self.group):
+            values[members] = contrast(now[members], before[members], temperature=self.temperature)
+        return own_share(values)
 
 
 @dataclass(frozen=True)
@@ -268,27 +274,28 @@ def decay(start: float, end: float | None) -> Weight:
 
 
 def strided_groups(batch: int, group: int) -> list[Tensor]:
-    """Split ``range(batch)`` into groups of the largest divisor in [2, group]; the whole batch if there is none.
+    """Split ``range(batch)`` into n groups: of the largest divisor in [3, group], else of ``group`` or a few more.
 
-    Group i holds the samples i, i + n, i + 2 n, ... so that splitting a batch over processes keeps groups together.
+    Group i holds the samples i, i + n, i + 2 n, ... as that of the minibatch deviation does.
     """
-    size = next((size for size in range(min(group, batch), 1, -1) if batch % size == 0), batch)
-    return list(torch.arange(batch).view(size, batch // size).T)
+    size = next((size for size in range(min(group, batch), 2, -1) if batch % size == 0), group)
+    count = max(batch // size, 1)
+    return [torch.arange(first, batch, count) for first in range(count)]
 
 
 def _relation(source: Features, target: Features, draws: Draws, group: int) -> Tensor:
     """Divergence of each sample's relations at one random layer of its own, the first (4x4) left out: ``(B,)``."""
-    batch = len(source[0])
-    layers = 1 + draws.integers(len(source) - 1, batch)
-    values = []
-    order = []
-    for members in strided_groups(batch, group):
-        for layer in layers[members].unique().tolist():
-            rows = relation_consistency(source[layer][members], target[layer][members])
+    layers = whole_batch(1 + draws.integers(len(source) - 1, len(source[0])))
+    values = torch.zeros(len(layers), device=layers.device)
+    groups = strided_groups(len(layers), group)
+    for layer in layers.unique().tolist():
+        before, now = whole_batch(source[layer].float()), whole_batch(target[layer].float())
+        for members in groups:
             chosen = layers[members] == layer
-            values.append(rows[chosen])
-            order.append(members.to(chosen.device)[chosen])
-    return torch.cat(values)[torch.cat(order).argsort()]
+            if chosen.any():
+                rows = relation_consistency(before[members], now[members])
+                values[members.to(chosen.device)[chosen]] = rows[chosen]
+    return own_share(values)
 
 
 REGULARIZERS: dict[str, type[Regularizer]] = {part.kind: part for part in (Relation, Contrast, Ewc, Twins)}

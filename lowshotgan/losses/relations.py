@@ -11,16 +11,16 @@ def relation_consistency(source: Tensor, target: Tensor) -> Tensor:
     """KL(source || target) between "who resembles whom" in one batch (cross-domain correspondence, Ojha et al. 2021).
 
     Args:
-        source: ``(B, ...)`` features of the frozen generator, B >= 2.
+        source: ``(B, ...)`` features of the frozen generator, B >= 3: with one other sample there is nothing to compare.
         target: ``(B, ...)`` features of the adapted generator for the same latents.
 
     Returns:
         ``(B,)`` divergences in nats; zero when both batches have the same relations.
 
     Raises:
-        ConfigError: if the shapes differ or the batch has one sample only.
+        ConfigError: if the shapes differ or the batch has fewer than three samples.
     """
-    _check_pair(source, target)
+    _check_pair(source, target, at_least=3)
     return F.kl_div(_relations(target), _relations(source), reduction="none", log_target=True).sum(dim=1)
 
 
@@ -38,7 +38,7 @@ def contrast(target: Tensor, source: Tensor, *, temperature: float = 0.07) -> Te
     Raises:
         ConfigError: if the shapes differ or the batch has one sample only.
     """
-    _check_pair(source, target)
+    _check_pair(source, target, at_least=2)
     similarity = _unit(target) @ _unit(source).T / temperature  # (B, B)
     return F.cross_entropy(similarity, torch.arange(len(source), device=source.device), reduction="none")
 
@@ -53,9 +53,9 @@ def _unit(features: Tensor) -> Tensor:
     return F.normalize(features.float().flatten(1), dim=1)
 
 
-def _check_pair(source: Tensor, target: Tensor) -> None:
-    if source.shape != target.shape or len(source) < 2:
+def _check_pair(source: Tensor, target: Tensor, *, at_least: int) -> None:
+    if source.shape != target.shape or len(source) < at_least:
         raise ConfigError(
-            f"relations need two feature batches of one shape and at least two samples, got {tuple(source.shape)} and "
-            f"{tuple(target.shape)}; use a batch size of 2 or more."
+            f"relations need two feature batches of one shape and at least {at_least} samples, got "
+            f"{tuple(source.shape)} and {tuple(target.shape)}; use a batch size of {at_least} or more."
         )

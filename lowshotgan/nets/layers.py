@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lowshotgan.processes import own_share, whole_batch
+
 Modulation = Literal["shared", "grouped"]
 GAIN = math.sqrt(2.0)
 SLOPE = 0.2
@@ -143,18 +145,25 @@ class MinibatchStd(nn.Module):
 
     The group size is the largest divisor of the batch not above ``group``; sample i belongs to group
     ``i mod (B / group)``. ``(B, C, H, W) -> (B, C + 1, H, W)``.
+
+    Attributes:
+        across: groups are formed in the whole batch of all processes, which must then all call this alike.
     """
+
+    across = False
 
     def __init__(self, group: int = 4) -> None:
         super().__init__()
         self.group = group
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
+        whole = whole_batch(x.float()) if self.across else x.float()
+        batch, _, height, width = whole.shape
         size = next(g for g in range(min(self.group, batch), 0, -1) if batch % g == 0)
-        grouped = x.float().view(size, batch // size, *x.shape[1:])
+        grouped = whole.view(size, batch // size, *x.shape[1:])
         deviation = (grouped.var(dim=0, unbiased=False) + _EPS).sqrt().mean(dim=(1, 2, 3))  # (B / size,)
-        channel = deviation.repeat(size).view(batch, 1, 1, 1).expand(-1, 1, height, width)
+        deviation = own_share(deviation.repeat(size)) if self.across else deviation.repeat(size)
+        channel = deviation.view(-1, 1, 1, 1).expand(-1, 1, height, width)
         return torch.cat([x, channel.to(x.dtype)], dim=1)
 
 

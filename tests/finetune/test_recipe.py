@@ -127,10 +127,27 @@ def test_fit_to_the_number_of_images() -> None:
         fit_to(RECIPES["genda"], k=21)
     with pytest.raises(RecipeError, match="at least one image"):
         fit_to(RECIPES["tgan"], k=0)
-    with pytest.raises(RecipeError, match="with at least 2 each"):
-        fit_to(RECIPES["cdc"], k=10, world_size=4)
     with pytest.raises(RecipeError, match="multiple of 3"):
         fit_to(RECIPES["cdc"], k=10, world_size=3)
+
+
+@pytest.mark.parametrize(
+    ("batch", "world_size", "accumulate", "smallest"),
+    [(2, 1, 1, None), (4, 1, 2, 6), (4, 2, 2, 8), (8, 4, 2, None), (3, 1, 1, None), (4, 4, 1, None)],
+)
+def test_a_relation_is_never_between_two_images_only(
+    batch: int, world_size: int, accumulate: int, smallest: int | None
+) -> None:
+    options = {"k": 10, "world_size": world_size, "accumulate": accumulate}
+    if batch < 3:
+        with pytest.raises(RecipeError, match="too small.*at least 3"):
+            RECIPES["cdc"].override(batch=batch)
+    elif smallest is not None:
+        with pytest.raises(RecipeError, match=f"at least {smallest}"):
+            fit_to(RECIPES["cdc"].override(batch=batch), **options)
+        assert fit_to(RECIPES["cdc"].override(batch=smallest), **options).batch == smallest
+    else:
+        assert fit_to(RECIPES["cdc"].override(batch=batch), **options).batch == batch
 
 
 def test_with_steps_shortens_the_warm_up() -> None:

@@ -41,7 +41,7 @@ def slow_contrast(target: torch.Tensor, source: torch.Tensor, temperature: float
     return losses
 
 
-@pytest.mark.parametrize("batch", [2, 3, 4, 7])
+@pytest.mark.parametrize("batch", [3, 4, 7])
 def test_relation_equals_the_slow_loop(batch):
     source, target = features(0, batch, 5, 4, 4), features(1, batch, 5, 4, 4)
     assert relation_consistency(source, target).tolist() == pytest.approx(slow_relation(source, target), abs=1e-6)
@@ -54,8 +54,9 @@ def test_relation_is_zero_for_equal_batches_and_for_rotated_or_scaled_ones():
         assert relation_consistency(source, target).abs().max() < 1e-6
 
 
-def test_relation_of_two_samples_is_always_zero():
-    assert relation_consistency(features(0, 2, 3), features(1, 2, 3)).abs().max() < 1e-6
+def test_relation_of_two_samples_would_always_be_zero_and_is_refused():
+    with pytest.raises(ConfigError, match="batch size of 3"):
+        relation_consistency(features(0, 2, 3), features(1, 2, 3))
 
 
 def test_relation_never_goes_below_zero_and_its_gradient_vanishes_at_the_source():
@@ -89,5 +90,5 @@ def test_contrast_of_collapsed_features_is_the_log_of_the_batch():
 @pytest.mark.parametrize("loss", [relation_consistency, contrast])
 @pytest.mark.parametrize("shapes", [((1, 3), (1, 3)), ((2, 3), (3, 3)), ((2, 3), (2, 4))])
 def test_unusable_batches_are_refused(loss, shapes):
-    with pytest.raises(ConfigError, match="batch size of 2"):
+    with pytest.raises(ConfigError, match="batch size of [23]"):
         loss(torch.zeros(shapes[0]), torch.zeros(shapes[1]))

@@ -61,9 +61,9 @@ def test_twenty_kills_change_nothing(tiny, tmp_path):
 
 @pytest.fixture(scope="module")
 def two_processes(tiny_script, tmp_path_factory):
-    """A folder with trainings of two processes, ``toy`` and ``stylegan2``."""
+    """A folder with trainings of two processes: ``toy``, ``stylegan2`` and fine-tunings by their recipe."""
     folder = tmp_path_factory.mktemp("two")
-    execute("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, tiny_script, "both", folder)
+    execute("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, tiny_script, "all", folder)
     return folder
 
 
@@ -75,6 +75,13 @@ def test_two_processes_equal_one_on_the_same_global_batch(tiny, two_processes, t
 def test_two_processes_train_the_stylegan2_that_one_would(tiny, two_processes, tmp_path):
     tiny.train_stylegan2(tmp_path, 4)
     assert_close(final(two_processes / "stylegan2"), final(tmp_path))
+
+
+@pytest.mark.parametrize("recipe", ["cdc", "auto", "rick"])
+def test_two_processes_fine_tune_as_one_would(tiny, two_processes, tmp_path, recipe):
+    """Each sees two of the four images of a batch; both judge and regularizers compare all four."""
+    tiny.fine_tune(tmp_path, 4, recipe)
+    assert_close(final(two_processes / recipe), final(tmp_path))
 
 
 def assert_close(found, expected):

@@ -1,6 +1,6 @@
 """Tiny trainings for the tests of the loop: in this process, as a script, and killed again and again.
 
-``python tiny_run.py both FOLDER`` trains two systems; ``python tiny_run.py kill FOLDER --kills 5`` kills one.
+``python tiny_run.py all FOLDER`` trains several systems; ``python tiny_run.py kill FOLDER --kills 5`` kills one.
 """
 
 import argparse
@@ -171,16 +171,18 @@ def _tell(pipe: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["both", "kill"])
+    parser.add_argument("what", choices=["all", "kill"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if arguments.what == "both":
+    if arguments.what == "all":
         run(arguments.folder / "toy", arguments.steps)
         train_stylegan2(arguments.folder / "stylegan2", arguments.steps)
+        for name in RECIPES:
+            fine_tune(arguments.folder / name, arguments.steps, name)
     else:
         kill_and_resume(arguments.folder, steps=arguments.steps, kills=arguments.kills, seed=arguments.seed)
 
@@ -211,6 +213,30 @@ def train_stylegan2(folder: Path, steps: int) -> None:
     ranks = {"rank": machine.rank, "world_size": machine.world_size}
     stages = system.stages(Pictures(), training, **ranks)
     fit(stages, output_dir=folder, machine=machine, settings=LoopSettings(precision="fp32"))
+
+
+RECIPES = ("cdc", "auto", "rick")
+"""Fine-tunings of a batch of four, of which two processes have two images each."""
+
+
+def fine_tune(folder: Path, steps: int, recipe: str) -> None:
+    """Fine-tune an 8-pixel StyleGAN2 by a recipe, in as many processes as there are."""
+    from lowshotgan.data.batches import ImageBatches
+    from lowshotgan.finetune.engine import build_stage
+    from lowshotgan.finetune.recipe import fit_to
+    from lowshotgan.finetune.recipes import get_recipe
+    from lowshotgan.nets.stylegan2 import Discriminator, Generator
+
+    torch.manual_seed(0)
+    generator = Generator(8, z_dim=8, w_dim=8, mapping_layers=2, channel_base=64, channel_max=8)
+    discriminator = Discriminator(8, channel_base=64, channel_max=8)
+    machine = Machine("cpu")
+    ranks = {"rank": machine.rank, "world_size": machine.world_size}
+    masks = {"trainable.every": 2, "trainable.samples": 8} if recipe == "rick" else {}
+    shorter = get_recipe(recipe, k=8).override(steps=steps, warm_up=1, r1_every=2, **masks)
+    fitted = fit_to(shorter, k=8, world_size=machine.world_size)
+    stage, _, _ = build_stage(generator, discriminator, ImageBatches(Pictures(), fitted.batch, **ranks), fitted)
+    fit([stage], output_dir=folder, machine=machine, settings=LoopSettings(precision="fp32"))
 
 
 if __name__ == "__main__":
