@@ -99,6 +99,10 @@ class Generator(nn.Module):
         """What turns exemplars into styles."""
         return [module for module in (self.style_encoder, self.mlp_style, self.mlp) if module is not None]
 
+    def style_modules(self) -> list[nn.Module]:
+        """The layers that give scales and shifts, one for each normalisation."""
+        return [module.affine for module in self.decoder.modules() if isinstance(module, AdaptiveConv)]
+
 
 class MLP(nn.Module):
     """Linear layers with a ReLU after each, the last included."""

@@ -83,6 +83,10 @@ class Generator(nn.Module):
         """What turns exemplars into styles."""
         return [self.class_encoder, self.mlp]
 
+    def style_modules(self) -> list[nn.Module]:
+        """The layer that gives shifts and scales."""
+        return [self.mlp[-1]]
+
     def style(self, codes: Tensor) -> Tensor:
         """``(B, layers, 2, C)`` shifts and scales of class codes ``(B, code_dim)``."""
         x = codes

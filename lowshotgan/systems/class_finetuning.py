@@ -1,6 +1,6 @@
-"""Fitting a translator of classes to K images of a new class: encode them, or move the code (and what makes it) a little.
+"""Fitting a translator of classes to K images of a new class: encode them, or move the code or a part of the generator.
 
-shots -> code -> redraw each shot by the code -> distance from the shot (+ pull to the first code, + hold on source)
+shots -> code -> redraw each shot by the code -> distance from the shot (+ pull to the first code, + hold on other classes)
 """
 
 import copy
@@ -17,14 +17,17 @@ from lowshotgan.data.classes import load_classes
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
+from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.reconstruction import absolute_difference
 from lowshotgan.systems.class_code import ClassCode
+from lowshotgan.systems.class_training import colours_mixed
 from lowshotgan.systems.frozen_features import Perceptual, load_perceptual
 from lowshotgan.systems.translation import Translator
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
-TRAINS = ("code", "class")
+RATES = {"code": 1e-3, "adain": 1e-3, "class": 1e-3, "decoder": 1e-5}
+"""What may be trained, and Adam's learning rate for it."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,14 @@ class ClassFineTuning:
 
     Attributes:
         steps: optimiser steps; 0 trains nothing.
-        batch_size: of the K images, and of source images, per step.
-        trains: "code", the class's code alone, which changes no other class; or "class", the class encoder and MLP,
-            which needs source images to hold the other classes in place.
-        source: folder of class folders with those source images, such as the training data.
-        lr: Adam's learning rate.
+        batch_size: of the K images, and of images that hold the other classes, per step.
+        trains: "code", the class's code alone, which changes no other class; "adain", the code and the layers that turn
+            styles into shifts and scales; "class", the class encoder and MLP; or "decoder", what draws.
+        source: folder of class folders, such as the training data, whose images hold the other classes in place. Without
+            it images that the model itself draws do: the shots redrawn in colours mixed at random.
+        lr: Adam's learning rate; that of ``RATES`` unless given.
         pull: weight of the squared distance from the code as encoded.
-        hold: weight of the difference from the untouched model on source images.
+        hold: weight of the difference from the untouched model on images of other classes.
         perceptual: network of the feature distance; as for FastGAN.
         flip: mirror images at random.
     """
@@ -48,23 +52,26 @@ class ClassFineTuning:
     batch_size: int = 4
     trains: str = "code"
     source: str | None = None
-    lr: float = 1e-3
+    lr: float | None = None
     pull: float = 1e-2
     hold: float = 10.0
     perceptual: str = "auto"
     flip: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "lr"):
-            positive(name, getattr(self, name))
+        positive("batch_size", self.batch_size)
         not_negative(self, "steps", "pull", "hold")
-        one_of("trains", self.trains, TRAINS)
-        if self.steps and self.trains == "class" and self.source is None:
-            raise ConfigError(
-                'trains="class" changes every class unless source images hold the others; pass source="folder of class '
-                'folders", or use trains="code".'
-            )
+        one_of("trains", self.trains, RATES)
+        if self.lr is not None:
+            positive("lr", self.lr)
+        if self.source is not None and self.trains == "code":
+            raise ConfigError('trains="code" changes no other class and needs no source images; leave out source.')
         one_of("perceptual", self.perceptual, ("auto", "lsg1", "random"))
+
+    @property
+    def rate(self) -> float:
+        """Adam's learning rate."""
+        return RATES[self.trains] if self.lr is None else self.lr
 
 
 def finetune_stages(
@@ -76,17 +83,21 @@ def finetune_stages(
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[Stage]:
-    """Encode the shots, train if asked to, and leave the code in ``system.details`` (see ``Translator.class_code``).
+    """Encode the shots, train if asked to, and leave in ``system.details`` the code (see ``Translator.class_code``), how
+    near the shots are to themselves redrawn by it and how far images of other classes moved (``class_fit``), and what a
+    delta needs (``class_delta``).
 
-    The generator must answer ``encode(exemplars)``, ``(content, codes)`` and ``class_modules()``.
+    The generator must answer ``encode(exemplars)``, ``(content, codes)``, ``class_modules()`` and ``style_modules()``,
+    and have a ``decoder``.
     """
     generator: Any = system.generator
     images = from_uint8(shots.uint8())
     first = system.encode_exemplars(images, name="finetuned")
+    forget_class(system)
     system.details["class_code"] = first.to_dict()
     if not finetuning.steps:
         return
-    before = _own_distance(system, images, first)
+    before, base = _own_distance(system, images, first), {"base": system.source_name, "base_digest": system.digest}
     losses = FineTuningLosses(
         generator, first.values.to(system.device), finetuning, load_perceptual(finetuning.perceptual, system.device)
     )
@@ -95,15 +106,28 @@ def finetune_stages(
         name="class",
         steps=finetuning.steps,
         batches=_batches(system, shots, finetuning, shares),
-        groups={"class": ParamGroup(losses.trained, lr=finetuning.lr, betas=(0.9, 0.99))},
+        groups={"class": ParamGroup(losses.trained, lr=finetuning.rate, betas=(0.9, 0.99))},
         phases=[Phase("class", "class", losses.terms, losses.weights)],
         modules={"generator": generator, "code": losses.code},
         preview=lambda: system.generate(content=images[:8], exemplars=losses.current(system, images)).tensor,
     )
     after = losses.current(system, images)
+    looked_at = next(_batches(system, shots, finetuning, {"device": system.device}))
     system.details["class_code"] = after.to_dict()
-    system.details["class_fit"] = {"before": before, "after": _own_distance(system, images, after)}
+    system.details["class_fit"] = {
+        "before": before,
+        "after": _own_distance(system, images, after),
+        "others": losses.moved(Batch(looked_at, Draws(0, device=system.device), 0, 1.0)),
+    }
+    if losses.names:
+        system.details["class_delta"] = {**base, "tensors": losses.names}
     generator.requires_grad_(True)
+
+
+def forget_class(system: Translator) -> None:
+    """Drop what an earlier fitting left."""
+    for name in ("class_code", "class_fit", "class_delta"):
+        system.details.pop(name, None)
 
 
 class FineTuningLosses:
@@ -112,6 +136,7 @@ class FineTuningLosses:
     Attributes:
         code: holds the class's code as its only parameter.
         trained: parameters that move.
+        names: those of them in the generator.
         weights: of the terms.
     """
 
@@ -120,42 +145,60 @@ class FineTuningLosses:
         self.code = nn.ParameterDict({"code": nn.Parameter(first.clone()[None])})
         self.weights = {"image": 1.0, "pull": finetuning.pull}
         self._first = first[None]
-        self._trains_class = finetuning.trains == "class"
-        self._frozen: Any = copy.deepcopy(generator).requires_grad_(False) if self._trains_class else None
+        self._encodes = finetuning.trains == "class"
+        parts = {"code": [], "adain": generator.style_modules(), "class": generator.class_modules()}
+        parts["decoder"] = [generator.decoder]
+        self.trained = [value for module in parts[finetuning.trains] for value in module.parameters()]
+        mine = {id(value) for value in self.trained}
+        self.names = [name for name, value in generator.named_parameters() if id(value) in mine]
+        self._frozen: Any = copy.deepcopy(generator).requires_grad_(False) if self.names else None
         generator.requires_grad_(False)
-        if self._trains_class:
-            self.trained = [value for module in generator.class_modules() for value in module.parameters()]
+        if finetuning.trains in ("code", "adain"):
+            self.trained += self.code.parameters()
+        if self.names:
             self.weights["hold"] = finetuning.hold
-        else:
-            self.trained = list(self.code.parameters())
 
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Each shot redrawn by the class's code should be the shot; source images should be drawn as before."""
+        """Each shot redrawn by the class's code should be the shot; images of other classes should be drawn as before."""
         shots = batch.images["shots"]
-        code = self.generator.encode(shots).mean(dim=0, keepdim=True) if self._trains_class else self.code["code"]
-        redrawn = self.generator(shots, code)
+        code = self.generator.encode(shots).mean(dim=0, keepdim=True) if self._encodes else self.code["code"]
         found = {
-            "image": self.perceptual(redrawn, shots),
+            "image": self.perceptual(self.generator(shots, code), shots),
             "pull": (code - self._first).square().mean().expand(len(shots)),
         }
-        if self._trains_class:
-            content, exemplars = batch.images["content"], batch.images["exemplars"]
-            with torch.no_grad():
-                wanted = self._frozen(content, self._frozen.encode(exemplars))
-            found["hold"] = absolute_difference(self.generator(content, self.generator.encode(exemplars)), wanted)
-        return found
+        return found | ({"hold": self._hold(batch)} if self.names else {})
+
+    @torch.no_grad()
+    def moved(self, batch: Batch) -> float:
+        """Mean absolute difference, in [0, 2], by which images of other classes are drawn otherwise than before."""
+        return round(float(self._hold(batch).mean()), 5) if self.names else 0.0
 
     def current(self, system: Translator, images: Tensor) -> ClassCode:
         """The class's code as it now is."""
-        if self._trains_class:
+        if self._encodes:
             return system.encode_exemplars(images, name="finetuned")
         values = self.code["code"].detach()[0].float().cpu().clone()
         return ClassCode(values, len(images), system.fingerprint, "finetuned")
 
+    def _hold(self, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            content, exemplars = self._others(batch)
+            wanted = self._frozen(content, self._frozen.encode(exemplars))
+        return absolute_difference(self.generator(content, self.generator.encode(exemplars)), wanted)
+
+    def _others(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Content and exemplars of other classes: source images, or what the untouched model draws of the shots."""
+        if "content" in batch.images:
+            return batch.images["content"], batch.images["exemplars"]
+        shots = batch.images["shots"]
+        looks = self._frozen.encode(colours_mixed(shots, batch.draws, "signed"))
+        drawn = self._frozen(shots, looks)
+        return drawn.roll(1, 0), drawn
+
 
 def _batches(system: Translator, shots: ImageSet, finetuning: ClassFineTuning, shares: Mapping[str, Any]) -> Batches:
     parts: dict[str, Batches] = {"shots": ImageBatches(shots, finetuning.batch_size, flip=finetuning.flip, **shares)}
-    if finetuning.trains == "class":
+    if finetuning.source is not None:
         source = load_classes(finetuning.source, resolution=system.config.resolution)
         parts["source"] = Episodes(source, finetuning.batch_size, flip=finetuning.flip, **shares)
     return Together(parts)

@@ -4,7 +4,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor
@@ -17,11 +17,12 @@ from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import tell
 from lowshotgan.nets.translation import ClassDiscriminator
-from lowshotgan.systems.class_finetuning import ClassFineTuning, finetune_stages
+from lowshotgan.systems.class_delta import apply_class_delta, save_class_delta
+from lowshotgan.systems.class_finetuning import ClassFineTuning, finetune_stages, forget_class
 from lowshotgan.systems.class_training import ClassNets, head_start_stage
 from lowshotgan.systems.translation import Translator
 from lowshotgan.systems.translation_evaluation import Target
-from lowshotgan.types import Batches, Stage
+from lowshotgan.types import Batches, PathLike, Stage
 
 PREVIEWED = 6
 
@@ -100,7 +101,7 @@ class ClassTranslator(Translator):
         averaged, live = self.generator, copy.deepcopy(self.generator).train().requires_grad_(True)
         averaged.eval().requires_grad_(False)
         self.discriminator.train().requires_grad_(True)
-        self.details.pop("class_code", None)
+        forget_class(self)
         nets, preview = ClassNets(live, averaged, self.discriminator), self._preview(data)
         if training.head_start:
             siblings = Episodes(data, training.batch_size, siblings=True, **drawing)
@@ -132,6 +133,25 @@ class ClassTranslator(Translator):
         """Encode a class, or fit the model to it: see ``ClassFineTuning``. Afterwards ``exemplars`` may be left out."""
         finetuning = finetuning or ClassFineTuning()
         yield from finetune_stages(self, shots, finetuning, seed=seed, rank=rank, world_size=world_size)
+
+    def save_delta(self, path: PathLike) -> PathLike:
+        """Save only what fine-tuning to a class moved, with the class's code, pinned to the hash of the base.
+
+        Args:
+            path: a folder, or a file ending in ``.safetensors``; ``load()`` reads both.
+
+        Raises:
+            DeltaError: if fine-tuning moved no tensor of the generator.
+        """
+        return save_class_delta(self, path)
+
+    def apply_delta(self, path: PathLike) -> Self:
+        """This base model with a delta applied; the model itself stays as it is.
+
+        Raises:
+            DeltaError: if the delta was trained on other weights than these.
+        """
+        return apply_class_delta(self, path)
 
     def _encode(self, exemplars: Tensor, **options: Any) -> Tensor:
         return cast(Any, self.generator).encode(exemplars)  # type: ignore[no-any-return]

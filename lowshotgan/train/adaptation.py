@@ -17,6 +17,7 @@ from lowshotgan.finetune.recipe import Recipe, fit_to
 from lowshotgan.finetune.recipes import AUTO, get_recipe
 from lowshotgan.finetune.selector import draw_samples
 from lowshotgan.metrics.extractors import Extractor, load_extractor
+from lowshotgan.systems.base import System
 from lowshotgan.systems.registry import VERBS
 from lowshotgan.systems.stylegan2.system import StyleGAN2
 from lowshotgan.train.loop import LoopSettings
@@ -65,8 +66,7 @@ class Adaptation:
         self, model: StyleGAN2, images: Any, options: AdaptOptions, settings: LoopSettings, machine: Machine
     ) -> None:
         if not isinstance(model, StyleGAN2):
-            able = ", ".join(sorted(name for name, verbs in VERBS.items() if "finetune" in verbs))
-            raise RecipeError(f"{model.system} models are not fine-tuned, only trained; finetune() adapts {able}.")
+            raise RecipeError(_not_adapted(model))
         if model.discriminator is None:
             raise RecipeError(
                 f"{model.source_name or model.arch} has no discriminator, which fine-tuning needs. Use a model folder "
@@ -165,3 +165,8 @@ class Adaptation:
         given = {"steps": options.steps, "batch": options.batch_size, "flip": options.flip}
         changes = {**options.overrides, **{name: value for name, value in given.items() if value is not None}}
         return fit_to(recipe.override(**changes), k=self.k, world_size=self.machine.world_size)
+
+
+def _not_adapted(model: System) -> str:
+    able = ", ".join(sorted(name for name, verbs in VERBS.items() if "finetune" in verbs))
+    return f"{model.system} models are not fine-tuned, only trained; finetune() adapts {able}."

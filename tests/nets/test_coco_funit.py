@@ -156,3 +156,9 @@ def test_the_discriminator_projects_classes_on_raw_features():
     torch.testing.assert_close(logits, patches + projected[:, None, None], atol=1e-5, rtol=1e-4)
     for layer in (judge.trunk.stem, judge.head):
         assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2) == pytest.approx(1, abs=0.1)
+
+
+def test_the_layers_of_styles_are_those_that_scale_and_shift(generator):
+    mine = {id(value) for module in generator.style_modules() for value in module.parameters()}
+    found = {name for name, value in generator.named_parameters() if id(value) in mine}
+    assert found == {name for name, _ in generator.named_parameters() if ".affine." in name} and len(found) > 4

@@ -11,7 +11,7 @@ import torch
 from lowshotgan.api import create_model, evaluate, finetune, load, train
 from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.draws import Draws
-from lowshotgan.errors import ConfigError, ImageInputError, RecipeError, WeightsFormatError
+from lowshotgan.errors import ConfigError, DeltaError, ImageInputError, RecipeError, WeightsFormatError
 from lowshotgan.losses.penalties import r1, r1_of_batch_mean
 from lowshotgan.systems.averages import half_life
 from lowshotgan.systems.class_code import ClassCode
@@ -439,7 +439,7 @@ def test_fitting_the_code_helps_the_shots_and_touches_no_other_class(model, tmp_
     )  # fmt: skip
     fitted = result.model
     effect = fitted.details["class_fit"]
-    assert effect["after"] < 0.97 * effect["before"]
+    assert effect["after"] < 0.97 * effect["before"] and effect["others"] == 0
     assert torch.equal(fitted.translate(content, other).tensor, model.translate(content, other).tensor)
     assert not torch.equal(fitted.translate(content).tensor, model.translate(content, to_pil(shots)).tensor)
     assert torch.equal(load(tmp_path / "run").translate(content).tensor, fitted.translate(content).tensor)
@@ -469,12 +469,57 @@ def test_fitting_the_class_encoder_is_held_by_source_images(model, folders, tmp_
     assert held.class_code.model == held.fingerprint != model.fingerprint
 
 
-def test_fitting_the_class_needs_source_images():
-    with pytest.raises(ConfigError, match="source"):
-        ClassFineTuning(steps=5, trains="class")
-    for options in ({"steps": -1}, {"trains": "all"}, {"hold": -1.0}, {"lr": 0.0}):
-        with pytest.raises(ConfigError):
+MOVED = {"adain": "mlp.2", "class": ("class_encoder", "mlp"), "decoder": "decoder"}
+
+
+@pytest.mark.parametrize("trains", MOVED)
+def test_images_the_model_draws_itself_hold_the_other_classes(model, tmp_path, trains):
+    shots, content, exemplars = to_pil(blobs(4, 9)), noise(4), blobs(2, 5)
+
+    def fitted(hold):
+        return finetune(
+            copy.deepcopy(model), shots, output_dir=tmp_path / f"run-{hold}", steps=12, trains=trains, hold=hold, lr=0.005,
+            perceptual="random", device="cpu", precision="fp32", progress=False,
+        ).model  # fmt: skip
+
+    loose, held = fitted(0.0), fitted(30.0)
+    before = model.translate(content, exemplars).tensor
+    moved = [float((one.translate(content, exemplars).tensor - before).abs().mean()) for one in (loose, held)]
+    assert 0 < moved[1] < 0.8 * moved[0]
+    found = [one.details["class_fit"] for one in (loose, held)]
+    assert 0 < found[1]["others"] < 0.8 * found[0]["others"] and found[0]["after"] < found[0]["before"]
+    start = model.generator.state_dict()
+    for name, value in held.generator.state_dict().items():
+        assert torch.equal(value, start[name]) == (not name.startswith(MOVED[trains])), name
+
+
+def test_a_delta_is_what_moved_and_belongs_to_its_base(model, tmp_path):
+    model.save_pretrained(tmp_path / "base")
+    base, shots, content = load(tmp_path / "base"), to_pil(blobs(4, 9)), noise(2)
+    quick = {"perceptual": "random", "device": "cpu", "precision": "fp32", "progress": False}
+    fitted = finetune(base, shots, output_dir=tmp_path / "run", steps=3, trains="adain", lr=0.01, **quick).model
+    fitted.save_delta(tmp_path / "delta.safetensors")
+    again = load(tmp_path / "delta.safetensors")
+    assert torch.equal(again.translate(content).tensor, fitted.translate(content).tensor)
+    assert torch.equal(again.translate(content).tensor, load(tmp_path / "run").translate(content).tensor)
+    assert not torch.equal(again.translate(content).tensor, base.translate(content, shots).tensor)
+    whole = (tmp_path / "base" / "model.safetensors").stat().st_size
+    assert (tmp_path / "delta.safetensors").stat().st_size < whole / 2
+    assert base.class_code is None
+    load(tmp_path / "run").save_delta(tmp_path / "folder")
+    assert load(tmp_path / "folder").fingerprint == fitted.fingerprint
+    with pytest.raises(DeltaError, match="Load exactly that base"):
+        fitted.apply_delta(tmp_path / "folder")
+    encoded = finetune(base, shots, output_dir=tmp_path / "encoded", **quick).model
+    with pytest.raises(DeltaError, match=r"class_code.save"):
+        encoded.save_delta(tmp_path / "none")
+
+
+def test_unusable_settings_of_a_fitting_are_refused():
+    for options in ({"steps": -1}, {"trains": "all"}, {"hold": -1.0}, {"lr": 0.0}, {"source": "fruits/"}):
+        with pytest.raises(ConfigError, match=next(iter(options))):
             ClassFineTuning(**options)
+    assert (ClassFineTuning(trains="decoder").rate, ClassFineTuning(trains="decoder", lr=0.1).rate) == (1e-5, 0.1)
 
 
 # ---- head start, evaluation ----
