@@ -31,21 +31,22 @@ def from_uint8(images: Tensor) -> Tensor:
 
 
 def to_pil(images: Tensor) -> list[Image.Image]:
-    """Turn ``(3, H, W)`` or ``(B, 3, H, W)`` images, float in [-1, 1] or uint8, into RGB PIL images.
+    """Turn ``(C, H, W)`` or ``(B, C, H, W)`` images, float in [-1, 1] or uint8, into PIL images: RGB, or grey for C = 1.
 
     Raises:
         ConfigError: for any other shape.
     """
     batch = _as_batch(images)
     levels = batch if batch.dtype == torch.uint8 else to_uint8(batch)
-    return [Image.fromarray(one.numpy()) for one in levels.permute(0, 2, 3, 1).contiguous().cpu()]
+    rows = levels[:, 0] if levels.shape[1] == 1 else levels.permute(0, 2, 3, 1)
+    return [Image.fromarray(one.numpy()) for one in rows.contiguous().cpu()]
 
 
 def image_grid(images: Tensor, columns: int | None = None, *, padding: int = 2) -> Image.Image:
     """Lay images out row by row on white.
 
     Args:
-        images: ``(N, 3, H, W)``, float in [-1, 1] or uint8, N >= 1.
+        images: ``(N, 3 or 1, H, W)``, float in [-1, 1] or uint8, N >= 1.
         columns: images per row; by default the grid is as square as it can be.
         padding: white pixels between and around the images.
 
@@ -73,6 +74,6 @@ def _paste(tiles: Sequence[Image.Image], columns: int, padding: int) -> Image.Im
 
 def _as_batch(images: Tensor) -> Tensor:
     batch = images[None] if images.ndim == 3 else images
-    if batch.ndim != 4 or batch.shape[1] != 3:
-        raise ConfigError(f"images must be (3, H, W) or (B, 3, H, W), got {tuple(images.shape)}.")
+    if batch.ndim != 4 or batch.shape[1] not in (1, 3):
+        raise ConfigError(f"images must be (C, H, W) or (B, C, H, W) with 3 or 1 channels, got {tuple(images.shape)}.")
     return batch

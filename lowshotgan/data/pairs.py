@@ -4,7 +4,7 @@ The order of the two is always source (what the base model draws), then target (
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from lowshotgan.data.base import Source, Subset
@@ -55,7 +56,7 @@ class PairSet:
 
     @cached_property
     def rows(self) -> dict[str, Tensor]:
-        """``target`` and, if known, ``source``: uint8 ``(K, 3, R, R)`` each."""
+        """``target`` and, if known, ``source``: uint8 ``(K, C, R, R)`` each."""
         found = {"target": self.target.uint8()}
         return found if self.source is None else found | {"source": self.source.uint8()}
 
@@ -67,8 +68,10 @@ def load_pairs(
     fit: str = "crop",
     background: tuple[int, int, int] = (255, 255, 255),
     enlarge: bool = True,
+    channels: int = 3,
     k: int | None = None,
     seed: int = 0,
+    partners: Callable[[Image.Image], Image.Image] | None = None,
 ) -> PairSet:
     """Open, match, choose, check and prepare pairs; nothing is written anywhere.
 
@@ -84,20 +87,28 @@ def load_pairs(
             * any other folder, zip or list of images: targets whose partners are not known;
             * a ``PairSet``, which is returned as it is.
         resolution: side of the prepared images in pixels.
-        fit: as for ``load_images``; so are ``background`` and ``enlarge``.
+        fit: as for ``load_images``; so are ``background``, ``enlarge`` and ``channels``.
         k: number of pairs to draw at random; all if left out.
         seed: of that draw.
+        partners: makes the source partner of a target, as a PIL image of the same size, where none are given.
 
     Raises:
         ImageInputError: for names or numbers that do not match, partners of different sizes, a pair given twice, no
             pairs, or unreadable images.
-        ConfigError: for anything that cannot be pairs.
+        ConfigError: for anything that cannot be pairs, or partners that are both given and to be made.
     """
     if isinstance(pairs, PairSet):
+        if partners is not None:
+            raise ConfigError("a PairSet is prepared already; give partners to the load_pairs() that makes it.")
         return pairs
     source, target, images = _open(pairs)
+    if partners is not None:
+        if source is not None:
+            raise ConfigError("the pairs have source partners already; leave out partners, or pass the targets alone.")
+        source = _Made(target, partners)
     indices = draw_subset(len(target), k, seed, where=target.description)
     options: dict[str, Any] = {"resolution": resolution, "fit": fit, "background": background, "enlarge": enlarge}
+    options["channels"] = channels
     shots = load_images(Subset(target, indices), **options)
     more = None if images is None else load_images(images, **options)
     if source is None:
@@ -110,7 +121,7 @@ def load_pairs(
 
 
 def edge_map(images: Tensor) -> Tensor:
-    """Strength of the edges (Sobel) of images ``(B, 3, H, W)`` in [-1, 1], as ``(B, 1, H, W)`` in about [0, 1]."""
+    """Strength of the edges (Sobel) of images ``(B, C, H, W)`` in [-1, 1], as ``(B, 1, H, W)`` in about [0, 1]."""
     grey = images.mean(dim=1, keepdim=True)
     kernel = torch.tensor([[1.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -2.0, -1.0]], device=images.device) / 8
     kernels = torch.stack([kernel, kernel.T])[:, None]  # (2, 1, 3, 3)
@@ -146,6 +157,31 @@ class _Half(Source):
         width, height = decoded.image.size
         left = 0 if self.side == "left" else width // 2
         return replace(decoded, image=decoded.image.crop((left, 0, left + width // 2, height)))
+
+
+class _Made(Source):
+    """What a function makes of every image of another source."""
+
+    parallel = False
+
+    def __init__(self, whole: Source, make: Callable[[Image.Image], Image.Image]) -> None:
+        self.whole, self.make = whole, make
+        self.description = f"partners made of {whole.description}"
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def name(self, index: int) -> str:
+        return self.whole.name(index)
+
+    def decode(self, index: int) -> Decoded:
+        decoded = self.whole.decode(index)
+        made = self.make(decoded.image)
+        if not isinstance(made, Image.Image):
+            raise ImageInputError(
+                f"{self.name(index)}: partners made a {type(made).__name__} of it; it must return a PIL image."
+            )
+        return replace(decoded, image=made)
 
 
 def _open(pairs: Any) -> tuple[Source | None, Source, Any]:

@@ -33,7 +33,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How an image becomes a ``(3, R, R)`` uint8 tensor.
+    """How an image becomes a ``(C, R, R)`` uint8 tensor.
 
     Attributes:
         resolution: R, side of the result in pixels, from 1 to 4096.
@@ -41,6 +41,7 @@ class Preprocess:
         background: RGB colour, 0 to 255, behind transparency and around padded images.
         enlarge: whether an image smaller than R is scaled up; if not, it is centred on ``background``.
         width: of the result in pixels where it is not square; R is its height then.
+        channels: C, 3 for RGB or 1 for its luminance (ITU-R BT.601).
     """
 
     resolution: int
@@ -48,6 +49,7 @@ class Preprocess:
     background: tuple[int, int, int] = (255, 255, 255)
     enlarge: bool = True
     width: int | None = None
+    channels: int = 3
 
     def __post_init__(self) -> None:
         for name, size in (("resolution", self.resolution), ("width", self.width)):
@@ -56,6 +58,8 @@ class Preprocess:
             if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_RESOLUTION:
                 raise ConfigError(f"{name} must be a whole number from 1 to {LARGEST_RESOLUTION}, got {size!r}.")
         one_of("fit", self.fit, FITS)
+        if self.channels not in (1, 3):
+            raise ConfigError(f"channels must be 1 or 3, got {self.channels!r}.")
         object.__setattr__(self, "background", _as_colour(self.background))
 
     @property
@@ -67,12 +71,14 @@ class Preprocess:
         """Prepare one image; the first frame counts and EXIF rotation is applied.
 
         Returns:
-            ``(3, R, R)`` uint8 on the CPU. An RGB image that is R x R already keeps its exact values.
+            ``(C, R, R)`` uint8 on the CPU. An RGB image that is R x R already keeps its exact values.
 
         Raises:
             ImageInputError: for an image without pixels or with NaN or infinite values.
         """
         fitted = self.fitted(to_rgb(upright(image)[0], background=self.background))
+        if self.channels == 1:
+            return torch.from_numpy(np.array(fitted.convert("L")))[None]
         return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
 
     def fitted(self, image: Image.Image) -> Image.Image:
@@ -104,7 +110,8 @@ class Preprocess:
     def to_dict(self) -> dict[str, object]:
         """Plain values for a configuration file; ``Preprocess(**values)`` gives the same object back."""
         values = asdict(self) | {"background": list(self.background)}
-        return {key: value for key, value in values.items() if value is not None}
+        usual = {"width": None, "channels": 3}
+        return {key: value for key, value in values.items() if key not in usual or value != usual[key]}
 
 
 def upright(image: Image.Image) -> tuple[Image.Image, bool]:

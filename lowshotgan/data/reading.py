@@ -42,11 +42,11 @@ def read_all(
         indices: which to read; all if left out.
 
     Returns:
-        Facts and pixels ``(N, 3, R, R)`` uint8 of the images that could be read, in order, and (name,
+        Facts and pixels ``(N, C, R, R)`` uint8 of the images that could be read, in order, and (name,
         message) of the others.
     """
     chosen = list(range(len(source)) if indices is None else indices)
-    pixels = torch.empty(len(chosen), 3, *preprocess.shape[::-1], dtype=torch.uint8)
+    pixels = torch.empty(len(chosen), preprocess.channels, *preprocess.shape[::-1], dtype=torch.uint8)
 
     def read(row: int) -> Facts | tuple[str, str]:
         name = source.name(chosen[row])

@@ -3,6 +3,7 @@
 import copy
 from typing import Literal, cast
 
+import torch
 from torch import nn
 
 from lowshotgan.errors import ConfigError
@@ -26,6 +27,18 @@ class Domains(nn.Module):
     def adapt(self) -> None:
         """Begin a target as a copy of the source; a former target is replaced."""
         self.target = copy.deepcopy(self.source)
+
+    @torch.no_grad()
+    def blend(self, strength: float) -> None:
+        """Move the target to a place on the line from the source (0) to where it is (1); whole numbers stay.
+
+        Raises:
+            ConfigError: if there is no target yet.
+        """
+        target = self.of("target").state_dict()
+        for name, value in self.source.state_dict().items():
+            if value.is_floating_point():
+                target[name].copy_(value.lerp(target[name], strength))
 
     def of(self, domain: str) -> nn.Module:
         """The network of one domain.

@@ -5,6 +5,8 @@ One generator is cut at feature maps of L x L (the content layer), so that its s
     noise (B, 128) -> ContentGenerator -> (B, ch(L), L, L) -> AppearanceGenerator -> image (B, 3, R, R) in [-1, 1]
     image (B, 3, R, R) -> ContentEncoder -> (B, ch(L), L, L)
 
+Grey images have one channel instead of three; the encoder sees it three times.
+
 Maps of side s have ch(s) = min(width_max, width_base / s) channels: 512, 512, 256, 128, 64 from 4 to 64 pixels.
 """
 
@@ -15,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lowshotgan.nets.residual import Project, ResidualDiscriminator, ToImage, Up
+from lowshotgan.nets.residual import Project, ResidualDiscriminator, ToImage, Up, as_rgb
 
 ENCODER_CONVS = {1: 5, 2: 2}
 """Convolutions before each halving, by the number of halvings; otherwise one."""
@@ -45,14 +47,16 @@ class ContentGenerator(nn.Module):
 
 
 class AppearanceGenerator(nn.Module):
-    """Second half, one per domain: content maps ``(B, ch(cut), cut, cut)`` to images ``(B, 3, R, R)`` in [-1, 1]."""
+    """Second half, one per domain: content maps ``(B, ch(cut), cut, cut)`` to images ``(B, channels, R, R)`` in [-1, 1]."""
 
-    def __init__(self, resolution: int, cut: int, *, width_base: int = 4096, width_max: int = 512) -> None:
+    def __init__(
+        self, resolution: int, cut: int, *, width_base: int = 4096, width_max: int = 512, channels: int = 3
+    ) -> None:
         super().__init__()
         widths = channels_at(width_base, width_max)
         sides = _sides(2 * cut, resolution)
         self.blocks = nn.Sequential(*(Up(widths(side // 2), widths(side)) for side in sides))
-        self.to_image = ToImage(widths(resolution))
+        self.to_image = ToImage(widths(resolution), channels)
         self.apply(_initialise)
 
     def forward(self, content: Tensor) -> Tensor:
@@ -61,7 +65,7 @@ class AppearanceGenerator(nn.Module):
 
 
 class ContentEncoder(nn.Module):
-    """Images ``(B, 3, R, R)`` to content maps ``(B, ch(cut), cut, cut)``, at least 0 like those of the generator."""
+    """Images ``(B, 3 or 1, R, R)`` to content maps ``(B, ch(cut), cut, cut)``, at least 0 like those of the generator."""
 
     def __init__(self, resolution: int, cut: int, *, width_base: int = 4096, width_max: int = 512) -> None:
         super().__init__()
@@ -78,7 +82,7 @@ class ContentEncoder(nn.Module):
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = images
+        x = as_rgb(images)
         for layer in self.layers:
             x = F.relu(layer(x))
         return x
@@ -116,10 +120,13 @@ class ContentBlock(nn.Module):
         return F.relu(F.avg_pool2d(main, 2) + self.skip(F.avg_pool2d(x, 2)))
 
 
-def make_discriminator(resolution: int, *, width_base: int = 4096, width_max: int = 512) -> ResidualDiscriminator:
+def make_discriminator(
+    resolution: int, *, width_base: int = 4096, width_max: int = 512, channels: int = 3
+) -> ResidualDiscriminator:
     """Image discriminator with half as many channels at a side as the generator, and two blocks at 4 x 4."""
     widths = channels_at(width_base // 2, width_max)
-    return ResidualDiscriminator([widths(side // 2) for side in reversed(_sides(8, resolution))], flat=2)
+    outputs = [widths(side // 2) for side in reversed(_sides(8, resolution))]
+    return ResidualDiscriminator(outputs, flat=2, channels=channels)
 
 
 def channels_at(width_base: int, width_max: int) -> Callable[[int], int]:

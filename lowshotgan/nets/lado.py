@@ -2,6 +2,8 @@
 
 image (B, 3, 64, 64) -> Encoder -> Codes(mean, log_variance)                 one for content, one per appearance
 content (B, 128), appearance (B, 64) -> Generator -> (B, 3, 64, 64) in [-1, 1]
+
+Grey images have one channel instead of three; encoders see it three times.
 """
 
 from typing import NamedTuple
@@ -11,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lowshotgan.nets.residual import Project, ResidualDiscriminator, ToImage, Up, doublings
+from lowshotgan.nets.residual import Project, ResidualDiscriminator, ToImage, Up, as_rgb, doublings
 
 
 class Codes(NamedTuple):
@@ -26,7 +28,7 @@ class Codes(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """From images ``(B, 3, R, R)`` to codes of length ``code_dim``; spectrally normalised but for its two heads.
+    """From images ``(B, 3 or 1, R, R)`` to codes of length ``code_dim``; spectrally normalised but for its two heads.
 
     Args:
         resolution: R, a power of two of at least 8.
@@ -44,7 +46,7 @@ class Encoder(nn.Module):
             nn.init.xavier_uniform_(head.weight)
 
     def forward(self, images: Tensor) -> Codes:
-        x = self.blocks(images)  # (B, width, 4, 4)
+        x = self.blocks(as_rgb(images))  # (B, width, 4, 4)
         return Codes(self.to_mean(x).flatten(1).float(), self.to_log_variance(x).flatten(1).float())
 
 
@@ -61,19 +63,20 @@ class EncoderBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """From ``(B, content_dim + appearance_dim)`` codes, content first, to images ``(B, 3, R, R)`` in [-1, 1].
+    """From ``(B, content_dim + appearance_dim)`` codes, content first, to images ``(B, channels, R, R)`` in [-1, 1].
 
     Args:
         resolution: R, a power of two of at least 8.
         code_dim: length of content and appearance code together.
         width: channels of every layer.
+        channels: of the images.
     """
 
-    def __init__(self, resolution: int, *, code_dim: int, width: int = 128) -> None:
+    def __init__(self, resolution: int, *, code_dim: int, width: int = 128, channels: int = 3) -> None:
         super().__init__()
         self.project = Project(code_dim, width)
         self.blocks = nn.Sequential(*(Up(width, width) for _ in range(doublings(resolution))))
-        self.to_image = ToImage(width)
+        self.to_image = ToImage(width, channels)
         self.apply(_initialise)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -83,9 +86,9 @@ class Generator(nn.Module):
         return image
 
 
-def make_discriminator(resolution: int, *, width: int = 128) -> ResidualDiscriminator:
+def make_discriminator(resolution: int, *, width: int = 128, channels: int = 3) -> ResidualDiscriminator:
     """Six spectrally normalised blocks at 64 pixels: four that halve and two that refine."""
-    return ResidualDiscriminator([width] * doublings(resolution), flat=2)
+    return ResidualDiscriminator([width] * doublings(resolution), flat=2, channels=channels)
 
 
 def _normalised(layer: nn.Conv2d) -> nn.Module:

@@ -3,6 +3,8 @@
 image (B, 3, 64, 64) -> CodeEncoder -> Codes(mean, log_variance)                  one for content, one per appearance
 [appearance (B, 64); content (B, 64)] -> Generator -> (B, 3, 64, 64) in [-1, 1]
 source image, target image -> Relation -> (B, 64) squared distances of their contents
+
+Grey images have one channel instead of three; encoders see it three times.
 """
 
 import copy
@@ -13,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lowshotgan.nets.lado import Codes, EncoderBlock
-from lowshotgan.nets.residual import Down, ResidualDiscriminator, ToImage, double, doublings
+from lowshotgan.nets.residual import Down, ResidualDiscriminator, ToImage, as_rgb, double, doublings
 from lowshotgan.nets.vgg import VGG16_GROUPS, vgg16_layers
 
 STEM = 10
@@ -23,7 +25,7 @@ PATCH_BLOCKS = 3
 
 
 class CodeEncoder(nn.Module):
-    """From images ``(B, 3, R, R)`` to codes; ``stem`` brings them to R / 4, ``trunk`` and two heads do the rest.
+    """From images ``(B, 3 or 1, R, R)`` to codes; ``stem`` brings them to R / 4, ``trunk`` and two heads do the rest.
 
     Args:
         resolution: R, a power of two, at least 32 for "vgg" and 16 for "conv".
@@ -49,7 +51,7 @@ class CodeEncoder(nn.Module):
             self.to_mean, self.to_log_variance = (_conv_head(width, code_dim) for _ in range(2))
 
     def forward(self, images: Tensor) -> Codes:
-        x = self.trunk(self.stem(images))
+        x = self.trunk(self.stem(as_rgb(images)))
         return Codes(self.to_mean(x).float(), self.to_log_variance(x).float())
 
     def mean(self, maps: Tensor) -> Tensor:
@@ -75,26 +77,27 @@ class Relation(nn.Module):
 
         Args:
             means: ``(B, D)`` content means of the source images.
-            targets: ``(B, 3, R, R)`` or ``(1, 3, R, R)`` target images.
+            targets: ``(B, 3 or 1, R, R)`` target images, or one for all means.
         """
-        return (means - self._content[0].mean(self.stem(targets))).square()
+        return (means - self._content[0].mean(self.stem(as_rgb(targets)))).square()
 
 
 class Generator(nn.Module):
-    """From codes ``(B, appearance_dim + content_dim)``, appearance first, to images ``(B, 3, R, R)`` in [-1, 1].
+    """From codes ``(B, appearance_dim + content_dim)``, appearance first, to images ``(B, channels, R, R)`` in [-1, 1].
 
     Args:
         resolution: R, a power of two of at least 8.
         code_dim: length of both codes together.
         width: channels of every layer.
+        channels: of the images.
     """
 
-    def __init__(self, resolution: int, *, code_dim: int, width: int = 128) -> None:
+    def __init__(self, resolution: int, *, code_dim: int, width: int = 128, channels: int = 3) -> None:
         super().__init__()
         self.project = nn.Linear(code_dim, width * 16)
         self.blocks = nn.Sequential(*(UpInstance(width) for _ in range(doublings(resolution))))
         self.norm = nn.BatchNorm2d(width)
-        self.to_image = ToImage(width)
+        self.to_image = ToImage(width, channels)
         self.apply(_xavier)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -132,18 +135,19 @@ class PatchDiscriminator(nn.Module):
     Args:
         resolution: R, a power of two of at least 8; below 32 the patches are read from the last map too.
         width: channels of every layer.
+        channels: of the images.
     """
 
-    def __init__(self, resolution: int, *, width: int = 128) -> None:
+    def __init__(self, resolution: int, *, width: int = 128, channels: int = 3) -> None:
         super().__init__()
-        inputs = [3] + [width] * (doublings(resolution) - 1)
+        inputs = [channels] + [width] * (doublings(resolution) - 1)
         self.blocks = nn.ModuleList(Down(i, width, first=n == 0, spectral=False) for n, i in enumerate(inputs))
         self.to_patch = nn.Conv2d(width, 1, 1)
         self.to_logit = nn.Linear(width, 1)
         _initialise_judge(self)
 
     def forward(self, images: Tensor) -> Verdict:
-        """The verdict on images ``(B, 3, R, R)`` in [-1, 1]."""
+        """The verdict on images ``(B, channels, R, R)`` in [-1, 1]."""
         x, middle = images, images
         for number, block in enumerate(self.blocks):
             x = block(x)
@@ -151,9 +155,9 @@ class PatchDiscriminator(nn.Module):
         return Verdict(self.to_patch(middle).flatten(1), self.to_logit(x.mean(dim=(2, 3))))
 
 
-def make_discriminator(resolution: int, *, width: int = 128) -> ResidualDiscriminator:
+def make_discriminator(resolution: int, *, width: int = 128, channels: int = 3) -> ResidualDiscriminator:
     """The discriminator of the source domain: halving blocks without spectral norm."""
-    judge = ResidualDiscriminator([width] * doublings(resolution), flat=0, spectral=False)
+    judge = ResidualDiscriminator([width] * doublings(resolution), flat=0, channels=channels, spectral=False)
     _initialise_judge(judge)
     return judge
 

@@ -114,7 +114,7 @@ class Project(nn.Module):
 
 
 class ToImage(nn.Module):
-    """``(B, C, R, R) -> (B, 3, R, R)`` in [-1, 1]."""
+    """``(B, C, R, R)`` to images ``(B, channels, R, R)`` in [-1, 1]."""
 
     def __init__(self, in_channels: int, channels: int = 3) -> None:
         super().__init__()
@@ -155,6 +155,11 @@ def convolve_doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """
     sums = 4 * F.avg_pool2d(F.pad(conv.weight, [1, 1, 1, 1]), 2, stride=1)
     return F.conv_transpose2d(x, sums.flip(2, 3).transpose(0, 1), conv.bias, stride=2, padding=1)
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Images ``(B, 3, H, W)``; grey ones ``(B, 1, H, W)`` become three equal channels, which takes no memory."""
+    return images.expand(-1, 3, -1, -1)
 
 
 def doublings(resolution: int) -> int:

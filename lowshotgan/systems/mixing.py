@@ -6,7 +6,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.data.dataset import load_images
+from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.images import from_uint8
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.batch_norm import recompute_batch_norm
@@ -41,8 +41,11 @@ class MixingSystem(PairedSystem):
         return sum(self._lengths())
 
     def draw(self, latents: Tensor, domain: str) -> Tensor:
-        """Images ``(B, 3, R, R)`` of one domain from codes ``(B, z_dim)``, in ``order``."""
+        """Images ``(B, C, R, R)`` of one domain from codes ``(B, z_dim)``, in ``order``."""
         return cast(Tensor, self.generator.image.of(domain)(latents.to(self.device)))
+
+    def drawing(self) -> list[Domains]:
+        return [self.generator.image]
 
     def recalibrate(self, domain: str) -> None:
         image, latent_std = self.generator.image.of(domain), self.config.latent_std
@@ -76,7 +79,7 @@ class MixingSystem(PairedSystem):
             [means(encoders[name]) for name in self.order],
             [images[name] for name in self.order],
             names=[f"{name}s" for name in self.order],
-            resolution=self.config.resolution,
+            read=self.read_images,
         )
 
     def _lengths(self) -> list[int]:
@@ -89,16 +92,16 @@ def mix_codes(
     images: Sequence[Any],
     *,
     names: Sequence[str],
-    resolution: int,
+    read: Callable[[Any], ImageSet],
 ) -> Tensor:
     """Put codes together from their parts.
 
     Args:
         parts: what noise gives for each part, ``(M, D_i)``.
-        encoders: from images ``(B, 3, R, R)`` in [-1, 1] to each part's means ``(B, D_i)``.
+        encoders: from images ``(B, C, R, R)`` in [-1, 1] to each part's means ``(B, D_i)``.
         images: for each part, images (anything ``load_images`` takes) to encode instead, or ``None``.
         names: of the parts, in the plural, for the error message.
-        resolution: R.
+        read: opens and prepares images.
 
     Returns:
         ``(N, sum of D_i)``; seeds do nothing where all parts are encoded.
@@ -111,7 +114,7 @@ def mix_codes(
     device = parts[0].device
     for place, given in enumerate(images):
         if given is not None:
-            pixels = from_uint8(load_images(given, resolution=resolution).uint8())
+            pixels = from_uint8(read(given).uint8())
             found[place] = torch.cat([encoders[place](part.to(device)) for part in pixels.split(CHUNK)])
     if all(given is not None for given in images):
         noise = 1

@@ -4,12 +4,12 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import one_of, within
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import IMAGE_OPTIONS, ImageSet, load_images
 from lowshotgan.data.pairs import PairSet, load_pairs
@@ -20,19 +20,15 @@ from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.domains import Domains
 from lowshotgan.systems.base import System
 from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
+from lowshotgan.systems.paired_data import SourceData, check_partners, read_source_data
+from lowshotgan.systems.paired_training import shots_per_step
 from lowshotgan.systems.partners import find_partners
-from lowshotgan.systems.perception import Perception, load_perception
-from lowshotgan.types import Batches, ParamGroup, PathLike, Stages
+from lowshotgan.systems.perception import Perception, check_at_hand, load_perception
+from lowshotgan.types import Batches, PathLike, Stages
 
 DOMAINS = ("source", "target", "both")
-MIN_BATCH = 8
-"""Fewest shots in one step; fewer are repeated, because batch norm needs a batch."""
 STATISTICS_SAMPLES = 2500
 """Latents behind batch-norm statistics: 50 batches of 50."""
-FEWEST_AVERAGED = 200
-"""Stages of fewer steps are not averaged."""
-EMA_RAMPUP = 0.2
-"""The half-life of an average is at most this share of the steps done."""
 
 
 class PairedSystem(System):
@@ -55,7 +51,7 @@ class PairedSystem(System):
         raise self.unsupported("generate")
 
     def draw(self, latents: Tensor, domain: str) -> Tensor:
-        """Images ``(B, 3, R, R)`` of one domain from latents ``(B, z_dim)`` on the model's device."""
+        """Images ``(B, C, R, R)`` of one domain from latents ``(B, z_dim)`` on the model's device."""
         raise self.unsupported("generate")
 
     def recalibrate(self, domain: str) -> None:
@@ -134,19 +130,41 @@ class PairedSystem(System):
         self.settle()
         return super().save_pretrained(folder, discriminator=discriminator, extra_files=extra_files)
 
-    def read_data(self, data: Any, *, pairs: Any = None, **options: Any) -> "SourceData":
+    def blend(self, strength: float) -> Self:
+        """A model whose target generator is on the line from the source's (0) to this one (1); beyond 1 exaggerates.
+
+        Everything else is this model's. It is a model of its own: it is saved whole.
+
+        Raises:
+            ConfigError: if there is no target domain, or ``strength`` is no number from -10 to 10.
+        """
+        self._check_domain("target")
+        within("strength", strength, -10, 10)
+        self.settle()
+        blended = copy.deepcopy(self)
+        for network in blended.drawing():
+            network.blend(strength)
+        if strength not in (0, 1):
+            blended._stale.add("target")
+        blended.source_name = None
+        return blended
+
+    def drawing(self) -> list[Domains]:
+        """The networks that draw, which are twins where there is a target."""
+        raise self.unsupported("generate")
+
+    def content_codes(self, images: Tensor) -> Tensor | None:
+        """Codes ``(N, ...)`` of the content of images ``(N, C, R, R)`` in [-1, 1] of either domain, or ``None`` for systems
+        that keep no encoder which reads both."""
+        return None
+
+    def read_images(self, images: Any, **options: Any) -> ImageSet:
+        """Images as the networks take them: of the model's size, with its number of channels."""
+        return load_images(images, resolution=self.config.resolution, channels=self.config.channels, **options)
+
+    def read_data(self, data: Any, *, pairs: Any = None, **options: Any) -> SourceData:
         """Images of the source domain and perhaps pairs: images, or ``{"images": ..., "pairs": ...}``."""
-        if isinstance(data, Mapping):
-            unknown = sorted(set(data) - {"images", "pairs"})
-            if unknown or "images" not in data:
-                raise ConfigError(f"data as a mapping have 'images' and perhaps 'pairs', got {', '.join(data)}.")
-            data, pairs = data["images"], data.get("pairs", pairs)
-        resolution = self.config.resolution
-        images = load_images(data, resolution=resolution, **options)
-        if pairs is None:
-            return SourceData(images)
-        shared = {key: value for key, value in options.items() if key in ("fit", "background", "enlarge")}
-        return SourceData(images, load_pairs(pairs, resolution=resolution, **shared))
+        return read_source_data(data, pairs, self.read_images, self.read_shots, options)
 
     @property
     def data_options(self) -> frozenset[str]:
@@ -154,7 +172,26 @@ class PairedSystem(System):
 
     def read_shots(self, shots: Any, **options: Any) -> PairSet:
         """K pairs; see ``data.pairs.load_pairs`` for what they may be."""
-        return load_pairs(shots, resolution=self.config.resolution, **options)
+        return load_pairs(shots, resolution=self.config.resolution, channels=self.config.channels, **options)
+
+    def reading_options(self, settings: Mapping[str, Any]) -> frozenset[str]:
+        """``partners``, where they are a function that makes them."""
+        return frozenset({"partners"} if callable(settings.get("partners")) else ())
+
+    def check_finetuning(self, shots: PairSet, training: Any) -> None:
+        """Raises as ``finetune_stages`` does, before anything is built."""
+        check_partners(shots, training.partners)
+        self.check_networks(training)
+
+    def check_networks(self, training: Any) -> None:
+        """Refuse settings that need networks which are not at hand, or do not fit this model.
+
+        Raises:
+            ConfigError: if the model was loaded without the discriminators.
+            WeightsNotFoundError: if a file that the settings name is not on this disk.
+        """
+        self.need_judges()
+        check_at_hand(training.perceptual)
 
     def finetune_stages(
         self,
@@ -175,7 +212,7 @@ class PairedSystem(System):
         if training is None:
             assert self.FineTuning is not None
             training = self.FineTuning()
-        check_partners(pairs, training.partners)
+        self.check_finetuning(pairs, training)
         perception = self.perceive(training)
         self.details["perceptual"] = perception.name
         share = {"seed": seed, "rank": rank, "world_size": world_size}
@@ -215,7 +252,7 @@ class PairedSystem(System):
         return DrawnBatches(self._replay, self.z_dim, batch_size, latent_std=latent_std, **share, device=self.device)
 
     def rows_of(self, pairs: PairSet, perception: Perception, *, seed: int) -> dict[str, Tensor]:
-        """``source`` and ``target`` of the pairs, ``(K, 3, R, R)`` uint8; partners that are not given are searched."""
+        """``source`` and ``target`` of the pairs, ``(K, C, R, R)`` uint8; partners that are not given are searched."""
         rows = dict(pairs.rows)
         if "source" not in rows:
             latents: dict[str, Any] = {"z_dim": self.z_dim, "latent_std": self.config.latent_std, "seed": seed}
@@ -241,7 +278,7 @@ class PairedSystem(System):
         return mark
 
     def preview(self, domain: str, seeds: Sequence[int]) -> Callable[[], Tensor]:
-        """A function that draws ``seeds`` as the networks then are: ``(N, 3, R, R)``, for "both" ``(N, 3, R, 2 R)``."""
+        """A function that draws ``seeds`` as the networks then are: ``(N, C, R, R)``, for "both" ``(N, C, R, 2 R)``."""
         latents = latents_from_seeds(list(seeds), self.z_dim) * self.config.latent_std
         shown = ("source", "target") if domain == "both" else (domain,)
 
@@ -260,7 +297,10 @@ class PairedSystem(System):
             ConfigError: if the model was loaded without them.
         """
         if self.discriminator is None:
-            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
+            raise ConfigError(
+                f"{self.source_name or self.arch} has no discriminator, which training needs; take a model folder with "
+                "discriminator.safetensors, such as the run that made it, or the model it was fine-tuned from."
+            )
         return self.discriminator
 
     def _replay(self, latents: Tensor) -> Tensor:
@@ -280,59 +320,3 @@ class PairedSystem(System):
                 f"{self.arch} has no target domain yet; make one with finetune(model, pairs=...), or ask for "
                 "domain='source'."
             )
-
-
-class SourceData:
-    """Images of the source domain, and perhaps pairs that show which content they share with a target."""
-
-    def __init__(self, images: ImageSet, pairs: PairSet | None = None) -> None:
-        if pairs is not None and pairs.source is None:
-            raise ConfigError("pairs for training need both partners; pass (source, target).")
-        self.images, self.pairs = images, pairs
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def describe(self) -> dict[str, Any]:
-        """What identifies the data, as plain values."""
-        about = self.images.describe()
-        return about if self.pairs is None else about | {"pairs": self.pairs.describe()}
-
-
-def shots_per_step(batch_size: int, shots: int, world_size: int) -> int:
-    """How many of ``shots`` to take per step: all if they fit, at least ``MIN_BATCH``, a multiple of ``world_size``."""
-    wanted = max(min(batch_size, shots), min(MIN_BATCH, batch_size))
-    return -(-wanted // world_size) * world_size
-
-
-def live_copies(steps: int, half_life: float, **kept: nn.Module) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-    """What a stage trains while the networks ``kept``, which are drawn from later, follow as running averages.
-
-    Returns:
-        the networks to train, by the same names, and what the ``Stage`` is told about averages. Without a half-life, and
-        in a stage too short for an average to mean anything, these are ``kept`` themselves, and nothing.
-    """
-    if not half_life or steps < FEWEST_AVERAGED:
-        return kept, {}
-    live = {name: copy.deepcopy(network) for name, network in kept.items()}
-    pairs = {name: (live[name], network) for name, network in kept.items()}
-    return live, {"averages": pairs, "ema_half_life": half_life, "ema_rampup": EMA_RAMPUP}
-
-
-def group(lr: float, *networks: nn.Module, final: float = 1.0) -> ParamGroup:
-    """All parameters of ``networks`` under the Adam of the release; ``final`` is the share of the rate left at the end."""
-    params = [parameter for network in networks for parameter in network.parameters()]
-    return ParamGroup(params, lr=lr, betas=(0.0, 0.9), rate=lambda progress: final**progress)
-
-
-def check_partners(pairs: PairSet, partners: str) -> None:
-    """Refuse targets without partners, unless they are to be searched.
-
-    Raises:
-        ConfigError: telling how to give partners.
-    """
-    if pairs.source is None and partners != "invert":
-        raise ConfigError(
-            f"the {len(pairs)} shots have no source partners. Pass pairs=(source_folder, target_folder), a folder of "
-            "images that show both side by side, or partners='invert' to search partners among the base's own images."
-        )

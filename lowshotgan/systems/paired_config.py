@@ -7,6 +7,7 @@ from lowshotgan.errors import ConfigError
 
 STATISTICS = ("recalibrate", "running")
 PARTNERS = ("given", "invert")
+CHANNELS = (1, 3)
 
 
 class Schedule(Protocol):
@@ -33,6 +34,12 @@ class PairedSchedule(Schedule, Protocol):
 
     @property
     def partners(self) -> str: ...
+
+
+def check_channels(channels: int) -> None:
+    """Refuse images that are neither coloured nor grey; raises ``ConfigError``."""
+    if channels not in CHANNELS:
+        raise ConfigError(f"channels must be 3 (colour) or 1 (grey), got {channels}.")
 
 
 def check_training(settings: Schedule) -> None:

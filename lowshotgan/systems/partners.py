@@ -34,8 +34,8 @@ def find_partners(
     """Source images whose edges are nearest to those of ``shots``, with a warning that they are found, not given.
 
     Args:
-        shots: ``(K, 3, R, R)`` uint8.
-        draw: from latents ``(B, z_dim)`` to source images ``(B, 3, R, R)`` in [-1, 1].
+        shots: ``(K, C, R, R)`` uint8.
+        draw: from latents ``(B, z_dim)`` to source images ``(B, C, R, R)`` in [-1, 1].
         perception: distance between edge maps.
         z_dim: length of a latent.
         latent_std: standard deviation of the latents.
@@ -44,7 +44,7 @@ def find_partners(
         steps: of Adam from the best one of each shot; 0 takes it as it is.
 
     Returns:
-        ``(K, 3, R, R)`` uint8 on the CPU.
+        ``(K, C, R, R)`` uint8 on the CPU.
     """
     warn(
         f"the {len(shots)} shots have no source partners; nearest source images by their edges are used, which is no "
@@ -58,7 +58,7 @@ def find_partners(
 def _nearest(
     shot: Tensor, latents: Tensor, draw: Callable[[Tensor], Tensor], perception: Perception, steps: int
 ) -> Tensor:
-    """The source image ``(1, 3, R, R)`` for one shot."""
+    """The source image ``(1, C, R, R)`` for one shot."""
     with torch.no_grad():
         device = draw(latents[:2]).device
         wanted = _edges(from_uint8(shot).to(device))
@@ -79,4 +79,4 @@ def _nearest(
 
 
 def _edges(images: Tensor) -> Tensor:
-    return edge_map(images).expand(-1, 3, -1, -1)
+    return edge_map(images).expand(-1, images.shape[1], -1, -1)

@@ -18,6 +18,21 @@ def weights_file(name: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / FILES[name]
 
 
+def need_file(name: str, *, instead: str) -> Path:
+    """The path of ``weights_file``.
+
+    Raises:
+        WeightsNotFoundError: if there is no such file; says how to fetch it, and what to use ``instead``.
+    """
+    path = weights_file(name)
+    if not path.is_file():
+        raise WeightsNotFoundError(
+            f'{path} does not exist; fetch it once with python -c "import torchvision; '
+            f"torchvision.models.{name}(weights='DEFAULT')\", or use {instead}."
+        )
+    return path
+
+
 def read_weights(name: str, *, instead: str) -> dict[str, Tensor]:
     """The tensors of a network by torchvision's names.
 
@@ -30,12 +45,7 @@ def read_weights(name: str, *, instead: str) -> dict[str, Tensor]:
         WeightsHashError: if the file is not torchvision's.
         WeightsFormatError: if it holds no tensors by name.
     """
-    path = weights_file(name)
-    if not path.is_file():
-        raise WeightsNotFoundError(
-            f'{path} does not exist; fetch it once with python -c "import torchvision; '
-            f"torchvision.models.{name}(weights='DEFAULT')\", or use {instead}."
-        )
+    path = need_file(name, instead=instead)
     digest = sha256_file(path)
     if not digest.startswith(path.stem.rpartition("-")[2]):
         raise WeightsHashError(f"{path} has the SHA-256 {digest[:8]}...; remove it and fetch torchvision's again.")

@@ -160,8 +160,11 @@ def finetune_source(
 ) -> TrainResult | dict[str, Any]:
     """Fine-tune a copy of ``system`` to ``shots`` by the stages it describes itself; see ``api.finetune``."""
     system = copy.deepcopy(system)
-    schedule = _make_settings(system, system.FineTuning, "finetune", training or {})
-    found = system.read_shots(shots, **(reading or {}))
+    given = dict(training or {})
+    asked = {name: given.pop(name) for name in system.reading_options(given)}
+    schedule = _make_settings(system, system.FineTuning, "finetune", given)
+    found = system.read_shots(shots, **(reading or {}), **asked)
+    system.check_finetuning(found, schedule)
     stages = system.finetune_stages
     return _run(system, stages, found, schedule, output_dir, settings or LoopSettings(), "finetuning", **options)
 

@@ -43,10 +43,19 @@ def test_to_pil_keeps_channels_and_pixels():
     assert len(to_pil(images[0])) == 1
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (1, 4, 4), (2, 4, 4, 4), (1, 2, 3, 4, 4)])
+@pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4), (2, 4, 4, 4), (1, 2, 3, 4, 4)])
 def test_to_pil_refuses_other_shapes(shape):
     with pytest.raises(ConfigError, match="must be"):
         to_pil(torch.zeros(shape))
+
+
+def test_one_channel_becomes_grey_pictures():
+    images = torch.tensor([0, 128, 255], dtype=torch.uint8)[:, None, None, None].expand(3, 1, 4, 5)
+    pictures = to_pil(images)
+    assert [(one.mode, one.size, one.getpixel((0, 0))) for one in pictures] == [
+        ("L", (5, 4), n) for n in (0, 128, 255)
+    ]
+    assert image_grid(images, 3, padding=0).getpixel((7, 0)) == (128, 128, 128)
 
 
 def test_grid_places_images_row_by_row():

@@ -186,3 +186,13 @@ def test_joined_streams_resume_together():
     found = next(again)
     assert set(found) == {"images", "a"} and found["images"].shape == (4, 3)
     assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_partners_are_made_by_a_function(tmp_path):
+    made = {to_pil(LINE[n])[0].tobytes(): to_pil(FLAT[n])[0] for n in range(6)}
+    folder = write(tmp_path / "targets", LINE)
+    check(load_pairs(folder, resolution=SIDE, partners=lambda image: made[image.tobytes()]))
+    with pytest.raises(ConfigError, match="partners already"):
+        load_pairs((to_pil(FLAT), to_pil(LINE)), resolution=SIDE, partners=lambda image: image)
+    with pytest.raises(ConfigError, match="prepared already"):
+        load_pairs(load_pairs(folder, resolution=SIDE), resolution=SIDE, partners=lambda image: image)

@@ -219,3 +219,9 @@ def test_a_width_makes_the_result_oblong():
     assert Preprocess(**Preprocess(10, width=20).to_dict()) == Preprocess(10, width=20)
     with pytest.raises(ConfigError, match="width"):
         Preprocess(10, width=0)
+
+
+def test_one_channel_is_the_luminance():
+    red = Image.new("RGB", (8, 8), (255, 0, 0))
+    assert torch.equal(Preprocess(4, channels=1)(red), torch.full((1, 4, 4), 76, dtype=torch.uint8))
+    assert Preprocess(4, channels=1).to_dict()["channels"] == 1 and "channels" not in Preprocess(4).to_dict()

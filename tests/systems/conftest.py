@@ -1,9 +1,14 @@
 """Tiny paired domains for the systems that learn from pairs."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from lowshotgan.data.images import to_pil
 from lowshotgan.data.synthetic import faces
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import paired_worlds
 
 
 @pytest.fixture(scope="session")

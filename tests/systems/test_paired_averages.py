@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lowshotgan import create_model
-from lowshotgan.systems import paired
+from lowshotgan.systems import paired_training as paired
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lowshotgan.checks import not_negative, one_of, positive, power_of_two, whole
 from lowshotgan.errors import ConfigError
-from lowshotgan.systems.paired_config import check_finetuning, check_training
+from lowshotgan.systems.paired_config import check_channels, check_finetuning, check_training
 from lowshotgan.systems.perception import check_choice
 
 QUERIES = ("source", "target", "both")
@@ -27,6 +27,7 @@ class GenHoConfig:
         z_dim: length of a latent.
         width_base: a map of side s has ``width_base / s`` channels, ...
         width_max: ... but at most this many.
+        channels: of the images, 3 or 1 for grey ones, which are read by their luminance; the same in both domains.
         adapted: whether the model has a target domain; set by fine-tuning.
         own_content: whether the target has a content generator of its own; set by fine-tuning.
         shots: number of shots the target was learnt from, whose latents are kept; set by fine-tuning.
@@ -37,12 +38,14 @@ class GenHoConfig:
     z_dim: int = 128
     width_base: int = 4096
     width_max: int = 512
+    channels: int = 3
     adapted: bool = False
     own_content: bool = False
     shots: int = 0
 
     def __post_init__(self) -> None:
         power_of_two("resolution", self.resolution, low=16)
+        check_channels(self.channels)
         power_of_two("cut", self.side, low=8, high=self.resolution // 2)
         for name in ("z_dim", "width_base", "width_max"):
             whole(name, getattr(self, name))
@@ -125,7 +128,7 @@ class GenHoFineTuning:
         train_content: whether the joint tuning also trains the content generator: "none" (what the release does),
             "low_lr" (a tenth of the rate) or "full" (what the paper draws).
         discriminator_init: the joint tuning begins with the "source" discriminator, or that of the "appearance" stage.
-        perceptual: "vgg", "disc", "auto", "lsg1" or "pixels"; see ``systems.perception.load_perception``.
+        perceptual: "vgg", "disc", "lsg1", "pixels", "auto" or "vgg_or_disc"; see ``systems.perception.load_perception``.
         perceptual_norm: "none" or "imagenet" normalisation for "vgg".
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
             claims nothing.
@@ -166,6 +169,7 @@ class GenHoFineTuning:
             "prior_query": "target",
             "refine_steps": 0,
             "noise_adversarial": False,
+            "perceptual": "vgg_or_disc",
             "bn": "running",
             "ema_half_life": 0.0,
         },

@@ -18,6 +18,7 @@ class GenHoNetworks(nn.Module):
         widths = {"width_base": config.width_base, "width_max": config.width_max}
         content = ContentGenerator(config.side, z_dim=config.z_dim, **widths)
         self.content = Domains(content, adapted=config.own_content)
-        self.image = Domains(AppearanceGenerator(config.resolution, config.side, **widths), adapted=config.adapted)
+        image = AppearanceGenerator(config.resolution, config.side, **widths, channels=config.channels)
+        self.image = Domains(image, adapted=config.adapted)
         self.encoder = ContentEncoder(config.resolution, config.side, **widths)
         self.register_buffer("codes", torch.zeros(config.shots, config.z_dim))

@@ -12,7 +12,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8
 from lowshotgan.data.pairs import PairSet
 from lowshotgan.errors import ConfigError
@@ -24,13 +23,9 @@ from lowshotgan.systems.genho.config import GenHoConfig, GenHoFineTuning, GenHoT
 from lowshotgan.systems.genho.networks import GenHoNetworks
 from lowshotgan.systems.genho.stages import SourceLosses, WarmUpLosses, source_phases
 from lowshotgan.systems.genho.target import PASSES, TargetLearning, seeded
-from lowshotgan.systems.paired import (
-    STATISTICS_SAMPLES,
-    PairedSystem,
-    SourceData,
-    group,
-    live_copies,
-)
+from lowshotgan.systems.paired import STATISTICS_SAMPLES, PairedSystem
+from lowshotgan.systems.paired_data import SourceData
+from lowshotgan.systems.paired_training import group, live_copies
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Phase, Stage
 
@@ -60,10 +55,17 @@ class GenHo(PairedSystem):
         return self.config.z_dim
 
     def draw(self, latents: Tensor, domain: str) -> Tensor:
-        """Images ``(B, 3, R, R)`` of one domain from latents ``(B, z_dim)`` or content maps ``(B, C, L, L)``."""
+        """Images ``(B, C, R, R)`` of one domain from latents ``(B, z_dim)`` or content maps ``(B, C, L, L)``."""
         latents = latents.to(self.device)
         maps = latents if latents.ndim == 4 else self.content_of(domain)(latents)
         return cast(Tensor, self.generator.image.of(domain)(maps))
+
+    def drawing(self) -> list[Domains]:
+        nets = self.generator
+        return [nets.content, nets.image] if self.config.own_content else [nets.image]
+
+    def content_codes(self, images: Tensor) -> Tensor | None:
+        return cast(Tensor, self.generator.encoder(images))
 
     def recalibrate(self, domain: str) -> None:
         content, image = self.content_of(domain), self.generator.image.of(domain)
@@ -84,7 +86,7 @@ class GenHo(PairedSystem):
             raise ConfigError(f"{self.arch} takes content, but no {', '.join(sorted(unknown))}.")
         if content is None:
             return latents
-        pixels = from_uint8(load_images(content, resolution=self.config.resolution).uint8())
+        pixels = from_uint8(self.read_images(content).uint8())
         return torch.cat([self.generator.encoder(part.to(self.device)) for part in pixels.split(16)])
 
     def stages(
@@ -199,4 +201,5 @@ class GenHo(PairedSystem):
 
     def _new_discriminator(self) -> nn.Module:
         config = self.config
-        return make_discriminator(config.resolution, width_base=config.width_base, width_max=config.width_max)
+        widths = {"width_base": config.width_base, "width_max": config.width_max}
+        return make_discriminator(config.resolution, **widths, channels=config.channels)

@@ -16,7 +16,7 @@ from lowshotgan.nets.genho import ContentDiscriminator
 from lowshotgan.systems.genho.config import GenHoFineTuning
 from lowshotgan.systems.genho.search import nearest_latents, refine_latents
 from lowshotgan.systems.genho.stages import EncoderLosses, RedrawingLosses, encoder_phases, redrawing_phases
-from lowshotgan.systems.paired import group, live_copies
+from lowshotgan.systems.paired_training import group, live_copies
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batch, Stage
 

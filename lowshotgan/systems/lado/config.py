@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lowshotgan.checks import not_negative, positive, power_of_two, whole
-from lowshotgan.systems.paired_config import check_finetuning, check_training
+from lowshotgan.systems.paired_config import check_channels, check_finetuning, check_training
 from lowshotgan.systems.perception import check_choice
 
 
@@ -18,6 +18,7 @@ class LaDoConfig:
         content_dim: length of the content code, the first part of a latent.
         appearance_dim: length of the appearance code, the second part.
         width: channels of every layer.
+        channels: of the images, 3 or 1 for grey ones, which are read by their luminance; the same in both domains.
         prior_std: standard deviation of latents drawn from noise. The release draws them with exp(1 / 2), because it
             passes 1 as the log variance; 1 is what the divergence term assumes.
         adapted: whether the model has a target domain; set by fine-tuning.
@@ -28,12 +29,14 @@ class LaDoConfig:
     appearance_dim: int = 64
     width: int = 128
     prior_std: float = 1.0
+    channels: int = 3
     adapted: bool = False
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "parity": {"prior_std": 1.6487212707001282}}
 
     def __post_init__(self) -> None:
         power_of_two("resolution", self.resolution, low=16)
+        check_channels(self.channels)
         positive("prior_std", self.prior_std)
         for name in ("content_dim", "appearance_dim", "width"):
             whole(name, getattr(self, name))
@@ -107,7 +110,7 @@ class LaDoFineTuning:
         align_steps: of the content encoder alone, on source images and pairs, before the target is begun; 0 for a model
             that was trained with these pairs.
         image_weight: of IR in the alignment; ``code_weight``, ``pair_weight`` and ``pair_norm`` as in ``LaDoTraining``.
-        perceptual: "vgg", "disc", "auto", "lsg1" or "pixels"; see ``systems.perception.load_perception``.
+        perceptual: "vgg", "disc", "lsg1", "pixels", "auto" or "vgg_or_disc"; see ``systems.perception.load_perception``.
         perceptual_norm: "none" or "imagenet" normalisation for "vgg".
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
             claims nothing.
@@ -136,7 +139,13 @@ class LaDoFineTuning:
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
-        "parity": {"steps": None, "align_steps": 0, "bn": "running", "ema_half_life": 0.0},
+        "parity": {
+            "steps": None,
+            "align_steps": 0,
+            "perceptual": "vgg_or_disc",
+            "bn": "running",
+            "ema_half_life": 0.0,
+        },
     }
 
     def __post_init__(self) -> None:

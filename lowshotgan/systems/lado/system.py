@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from torch import Tensor
+
 from lowshotgan.data.batches import Together
 from lowshotgan.data.pairs import PairSet
 from lowshotgan.data.streams import RowBatches
@@ -23,7 +25,8 @@ from lowshotgan.systems.lado.stages import (
     target_phases,
 )
 from lowshotgan.systems.mixing import MixingNetworks, MixingSystem
-from lowshotgan.systems.paired import SourceData, group, live_copies
+from lowshotgan.systems.paired_data import SourceData
+from lowshotgan.systems.paired_training import group, live_copies
 from lowshotgan.systems.perception import Perception
 from lowshotgan.types import Batches, Stage
 
@@ -41,7 +44,9 @@ class LaDoNetworks(MixingNetworks):
         super().__init__(
             Encoder(size, code_dim=config.content_dim, width=width),
             Encoder(size, code_dim=config.appearance_dim, width=width),
-            Generator(size, code_dim=config.content_dim + config.appearance_dim, width=width),
+            Generator(
+                size, code_dim=config.content_dim + config.appearance_dim, width=width, channels=config.channels
+            ),
             adapted=config.adapted,
         )
 
@@ -64,7 +69,11 @@ class LaDo(MixingSystem):
     def __init__(self, config: LaDoConfig, *, arch: str) -> None:
         super().__init__(config, arch=arch)
         self.generator = LaDoNetworks(config)
-        self.discriminator = Domains(make_discriminator(config.resolution, width=config.width), adapted=config.adapted)
+        judge = make_discriminator(config.resolution, width=config.width, channels=config.channels)
+        self.discriminator = Domains(judge, adapted=config.adapted)
+
+    def content_codes(self, images: Tensor) -> Tensor | None:
+        return cast(Tensor, self.generator.content(images).mean)
 
     def stages(
         self,

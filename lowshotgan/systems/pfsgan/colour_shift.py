@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lowshotgan.data.colours import from_lab, to_lab
+from lowshotgan.nets.residual import as_rgb
 
 LEVELS = 201
 """Steps from -1 to 1 of which one is drawn per axis and image."""
@@ -27,13 +28,16 @@ class ColourShift:
 
     @classmethod
     def of(cls, shots: Tensor, *, strength: float = 1.0) -> "ColourShift":
-        """The shift whose ranges are those of ``shots (K, 3, R, R)`` in [-1, 1]."""
-        colours = _lab(shots)[..., 1:].flatten(0, -2)
+        """The shift whose ranges are those of ``shots (K, 3 or 1, R, R)`` in [-1, 1]."""
+        colours = _lab(as_rgb(shots))[..., 1:].flatten(0, -2)
         return cls(colours.amin(dim=0), colours.amax(dim=0), strength)
 
     def __call__(self, images: Tensor, levels: Tensor) -> Tensor:
-        """Images ``(B, 3, R, R)`` in [-1, 1] moved by ``levels (B, 2)``, whole numbers from 0 to 200; 100 is none."""
-        if self.strength == 0:
+        """Images ``(B, 3, R, R)`` in [-1, 1] moved by ``levels (B, 2)``, whole numbers from 0 to 200; 100 is none.
+
+        Images with one channel have no colours to move.
+        """
+        if self.strength == 0 or images.shape[1] == 1:
             return images
         low, high = self.low.to(images), self.high.to(images)
         lab = _lab(images)

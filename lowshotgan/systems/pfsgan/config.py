@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lowshotgan.checks import not_negative, one_of, positive, power_of_two, whole
 from lowshotgan.errors import ConfigError
-from lowshotgan.systems.paired_config import check_finetuning, check_training
+from lowshotgan.systems.paired_config import check_channels, check_finetuning, check_training
 
 ENCODERS = ("vgg", "conv")
 ENCODER_INIT = ("auto", "imagenet", "random")
@@ -27,6 +27,7 @@ class PFSGANConfig:
         width: channels of the generators and discriminators.
         encoder: "vgg" as in the paper, or "conv", which is LaDo's and much smaller.
         encoder_width: channels of "conv".
+        channels: of the images, 3 or 1 for grey ones, which are read by their luminance; the same in both domains.
         adapted: whether the model has a target domain; set by fine-tuning.
     """
 
@@ -36,11 +37,13 @@ class PFSGANConfig:
     width: int = 128
     encoder: str = "vgg"
     encoder_width: int = 128
+    channels: int = 3
     adapted: bool = False
 
     def __post_init__(self) -> None:
         one_of("encoder", self.encoder, ENCODERS)
         power_of_two("resolution", self.resolution, low=16)
+        check_channels(self.channels)
         if self.encoder == "vgg" and self.resolution < 32:
             raise ConfigError(f"encoder='vgg' halves an image five times; use encoder='conv' at {self.resolution} px.")
         for name in ("content_dim", "appearance_dim", "width", "encoder_width"):

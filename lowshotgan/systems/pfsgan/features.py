@@ -6,6 +6,7 @@ from lowshotgan.checks import one_of
 from lowshotgan.errors import WeightsFormatError
 from lowshotgan.messages import tell, warn
 from lowshotgan.nets.pfsgan import STEM, CodeEncoder
+from lowshotgan.nets.residual import as_rgb
 from lowshotgan.nets.vgg import VGG16Features
 from lowshotgan.systems.frozen_features import load_perceptual
 from lowshotgan.systems.perception import Perception
@@ -31,10 +32,11 @@ def load_features(choice: str, device: torch.device) -> Perception:
         stored = read_weights("vgg16", instead="features='lsg1'")
         _copy(net, {name: name for name in net.state_dict()}, stored)
         tell("features: VGG-16")
-        return Perception("vgg", net.to(device).eval().requires_grad_(False).maps)
+        maps = net.to(device).eval().requires_grad_(False).maps
+        return Perception("vgg", lambda images: maps(as_rgb(images)))
     own = load_perceptual(choice, device)
     tell(f"features: the library's own network ({own.name})")
-    return Perception(own.name, own.maps)
+    return Perception(own.name, lambda images: own.maps(as_rgb(images)))
 
 
 def start_encoders(choice: str, *encoders: CodeEncoder) -> str:

@@ -16,7 +16,8 @@ from lowshotgan.data.pairs import PairSet
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.pfsgan import CodeEncoder, Generator, PatchDiscriminator, Relation, make_discriminator
 from lowshotgan.systems.mixing import MixingNetworks, MixingSystem
-from lowshotgan.systems.paired import SourceData, live_copies
+from lowshotgan.systems.paired_data import SourceData
+from lowshotgan.systems.paired_training import live_copies
 from lowshotgan.systems.perception import Perception
 from lowshotgan.systems.pfsgan.colour_shift import ColourShift
 from lowshotgan.systems.pfsgan.config import PFSGANConfig, PFSGANFineTuning, PFSGANTraining
@@ -29,6 +30,7 @@ from lowshotgan.systems.pfsgan.stages import (
     source_phases,
     target_phases,
 )
+from lowshotgan.systems.torchvision_weights import need_file
 from lowshotgan.types import ParamGroup, Stage
 
 PASSES = 100
@@ -46,7 +48,9 @@ class PFSGANNetworks(MixingNetworks):
         super().__init__(
             CodeEncoder(size, code_dim=config.content_dim, **encoder),
             CodeEncoder(size, code_dim=config.appearance_dim, **encoder),
-            Generator(size, code_dim=config.appearance_dim + config.content_dim, width=config.width),
+            Generator(
+                size, code_dim=config.appearance_dim + config.content_dim, width=config.width, channels=config.channels
+            ),
             adapted=config.adapted,
         )
 
@@ -70,7 +74,7 @@ class PFSGAN(MixingSystem):
     def __init__(self, config: PFSGANConfig, *, arch: str) -> None:
         super().__init__(config, arch=arch)
         self.generator = PFSGANNetworks(config)
-        self.discriminator = make_discriminator(config.resolution, width=config.width)
+        self.discriminator = make_discriminator(config.resolution, width=config.width, channels=config.channels)
 
     def stages(
         self,
@@ -122,6 +126,16 @@ class PFSGAN(MixingSystem):
         )
         return iter([stage])
 
+    def check_networks(self, training: PFSGANFineTuning) -> None:
+        """The discriminator is not needed; the codes must have one length where one encoder begins as the other."""
+        if training.features == "vgg":
+            need_file("vgg16", instead="features='lsg1'")
+        if training.appearance_init == "content" and self.config.content_dim != self.config.appearance_dim:
+            raise ConfigError(
+                f"appearance_init='content' needs codes of one length, but content_dim is {self.config.content_dim} "
+                f"and appearance_dim {self.config.appearance_dim}; use 'appearance'."
+            )
+
     def perceive(self, training: Any) -> Perception:
         return load_features(training.features, self.device)
 
@@ -134,21 +148,6 @@ class PFSGAN(MixingSystem):
         share: dict[str, Any],
     ) -> Iterator[Stage]:
         """Stage 2: the target from pairs and source images, which are replayed where none are given."""
-        if training.appearance_init == "content" and self.config.content_dim != self.config.appearance_dim:
-            raise ConfigError(
-                f"appearance_init='content' needs codes of one length, but content_dim is {self.config.content_dim} "
-                f"and appearance_dim {self.config.appearance_dim}; use 'appearance'."
-            )
-        return self._target_stages(pairs, training, perception, preview_seeds, share)
-
-    def _target_stages(
-        self,
-        pairs: PairSet,
-        training: PFSGANFineTuning,
-        perception: Perception,
-        preview_seeds: Sequence[int],
-        share: dict[str, Any],
-    ) -> Iterator[Stage]:
         nets = self.generator
         self.settle()
         self.begin_target(nets.appearance, nets.image)
@@ -183,7 +182,7 @@ class PFSGAN(MixingSystem):
         image = cast(Generator, live["generator"])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            judge = PatchDiscriminator(config.resolution, width=config.width).to(self.device)
+            judge = PatchDiscriminator(config.resolution, width=config.width, channels=config.channels).to(self.device)
         relation = Relation(nets.content)
         for network in (appearance, image, judge, relation):
             network.train()
