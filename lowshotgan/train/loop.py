@@ -38,7 +38,7 @@ class LoopSettings:
 
     Attributes:
         seed: start of every random stream.
-        precision: "auto" (measured), "fp32" or "bf16".
+        precision: "auto" (measured once; a resumed run keeps it), "fp32" or "bf16".
         accumulate: micro-batches per step; gradients are averaged over them.
         budget: seconds of training over all resumptions, or ``None`` for no limit.
         checkpoint_seconds: wall-clock time between checkpoints.
@@ -104,6 +104,7 @@ class FitResult:
         seconds: training time over all resumptions.
         nonfinite: gradient values that were NaN or infinite and were replaced.
         share_outside: share of the time spent outside loss terms, backward passes and optimiser steps.
+        precision: the arithmetic of the networks, "fp32" or "bf16".
     """
 
     stopped: Stopped
@@ -111,6 +112,7 @@ class FitResult:
     seconds: float
     nonfinite: int
     share_outside: float
+    precision: str
 
 
 def fit(
@@ -136,12 +138,12 @@ def fit(
     check_resumable(saved, settings.config, folder, resume=settings.resume)
     if begin is not None and machine.is_main:
         begin()
-    dtype = choose_precision(settings.precision, machine.device)
+    precision = _settle_precision(settings.precision, machine, saved)
     clock = _Clock(saved["seconds"] if saved else 0.0)
-    result = FitResult("finished", 0, clock.seconds, 0, 0.0)
+    result = FitResult("finished", 0, clock.seconds, 0, 0.0, precision)
     with _graceful_stop() as stop_requested:
         for index, stage in enumerate(stages):
-            run = _StageRun(stage, index, folder, machine, settings, dtype, hooks, clock)
+            run = _StageRun(stage, index, folder, machine, settings, precision, hooks, clock)
             if saved and index < saved["stage_index"]:
                 run.restore(read_checkpoint(folder / f"stage-{index}.pt"))
                 continue
@@ -165,12 +167,12 @@ class _StageRun:
         folder: Path,
         machine: Machine,
         settings: LoopSettings,
-        dtype: torch.dtype,
+        precision: str,
         hooks: Sequence[Hook],
         clock: "_Clock",
     ) -> None:
         self.stage, self.index, self.folder, self.machine = stage, index, folder, machine
-        self.settings, self.dtype, self.hooks, self.clock = settings, dtype, hooks, clock
+        self.settings, self.precision, self.hooks, self.clock = settings, precision, hooks, clock
         self.optimizers = {name: make_optimizer(group) for name, group in stage.groups.items()}
         seed = settings.seed * 1_000_003 + index
         self.draws = Draws(seed, device=machine.device, rank=machine.rank, world_size=machine.world_size)
@@ -182,10 +184,11 @@ class _StageRun:
         _check_stage(stage)
 
     def train(self, stop_requested: Callable[[], bool]) -> FitResult:
-        stopped: Stopped = "finished"
         saved_at = began = time.perf_counter()
         self._measure_progress()
-        while self.step < self.stage.steps:
+        stopped = self._must_stop(False)  # if earlier runs spent the budget
+        nothing_done = stopped == "budget"
+        while stopped == "finished" and self.step < self.stage.steps:
             values = self._one_step()
             self.clock.tick()
             self._measure_progress()
@@ -193,17 +196,16 @@ class _StageRun:
             self._call_hooks(values, last=stopped != "finished" or self.step == self.stage.steps)
             due = time.perf_counter() - saved_at >= self.settings.checkpoint_seconds
             every = self.settings.checkpoint_steps
-            if stopped != "finished":
-                break
-            if due or (every and self.step % every == 0):
+            if stopped == "finished" and (due or (every and self.step % every == 0)):
                 self.save()
                 saved_at = time.perf_counter()
-        self.save()
+        if not nothing_done:
+            self.save()
         if stopped == "finished":
             self.save(f"stage-{self.index}.pt")
         elapsed = max(time.perf_counter() - began, 1e-9)
         outside = max(0.0, 1.0 - self.busy / elapsed) if self.busy else 0.0
-        return FitResult(stopped, self.step, self.clock.seconds, self.nonfinite, outside)
+        return FitResult(stopped, self.step, self.clock.seconds, self.nonfinite, outside, self.precision)
 
     def _one_step(self) -> dict[str, float]:
         images = self.machine.laid_out(next(self.stage.batches))
@@ -261,9 +263,9 @@ class _StageRun:
             )
 
     def _autocast(self, phase: Phase) -> AbstractContextManager[Any]:
-        if self.dtype == torch.float32 or phase.fp32:
+        if self.precision == "fp32" or phase.fp32:
             return nullcontext()
-        return torch.autocast(self.machine.device.type, dtype=self.dtype)
+        return torch.autocast(self.machine.device.type, dtype=torch.bfloat16)
 
     def _must_stop(self, requested: bool) -> Stopped:
         out_of_time = self.settings.budget is not None and self.clock.seconds >= self.settings.budget
@@ -300,6 +302,8 @@ class _StageRun:
             "step": self.step,
             "seconds": self.clock.seconds,
             "nonfinite": self.nonfinite,
+            "precision": self.precision,
+            "device": self.machine.device.type,
             "modules": {name: module.state_dict() for name, module in stage.modules.items()},
             "averages": {name: averaged.state_dict() for name, (_, averaged) in stage.averages.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -335,6 +339,14 @@ class _Clock:
         now = time.perf_counter()
         self.seconds += now - self._last
         self._last = now
+
+
+def _settle_precision(wish: str, machine: Machine, saved: Mapping[str, Any] | None) -> str:
+    """ "fp32" or "bf16": as asked, as the checkpoint was trained with, or as the main process measures."""
+    if wish == "auto" and saved and saved.get("device") == machine.device.type:
+        return str(saved["precision"])
+    fast = machine.is_main and choose_precision(wish, machine.device) == torch.bfloat16
+    return "bf16" if machine.from_main(float(fast)) else "fp32"
 
 
 def is_due(phase: Phase, step: int) -> bool:

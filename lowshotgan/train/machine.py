@@ -1,5 +1,6 @@
-"""The processes and the device a training runs on, through accelerate."""
+"""The device a training runs on and, through accelerate, its processes."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +42,21 @@ def _devices() -> list[str]:
     return [*(f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count())), "cpu"]
 
 
+def _one_of_several() -> bool:
+    """Whether torchrun, accelerate or MPI started this process beside others."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return True
+    sizes = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+    return any(int(os.environ.get(name) or 1) > 1 for name in sizes)
+
+
+def _join_processes(wish: torch.device | None) -> Any:
+    """Accelerate is not used in a single process: it would keep the device of its first use for good."""
+    from accelerate import Accelerator
+
+    return Accelerator(cpu=wish is not None and wish.type == "cpu")
+
+
 class Machine:
     """Device, rank and collective operations; one process needs nothing, ``torchrun`` gives several.
 
@@ -52,16 +68,16 @@ class Machine:
     """
 
     def __init__(self, device: str | torch.device | None = None) -> None:
-        from accelerate import Accelerator
-
         wish = None if device is None or device == "auto" else check_device(device)
-        self._accelerator: Any = Accelerator(cpu=wish is not None and wish.type == "cpu")
-        own: torch.device = self._accelerator.device
-        self.device = own if wish is None or str(wish) == own.type else wish  # "cuda": this process's own
-        self.rank: int = self._accelerator.process_index
-        self.world_size: int = self._accelerator.num_processes
-        self.is_main: bool = self._accelerator.is_main_process
-
+        self._accelerator: Any = _join_processes(wish) if _one_of_several() else None
+        if self._accelerator is None:
+            self.device = wish or torch.device(check_device("auto").type)
+            self.rank, self.world_size = 0, 1
+        else:
+            own: torch.device = self._accelerator.device
+            self.device = own if wish is None or str(wish) == own.type else wish  # "cuda": this process's own
+            self.rank, self.world_size = self._accelerator.process_index, self._accelerator.num_processes
+        self.is_main = self.rank == 0
         self.image_format = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
 
     def laid_out(self, images: Any) -> Any:
@@ -89,7 +105,8 @@ class Machine:
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients of ``loss``; nothing happens if it reaches no parameter."""
         if loss.requires_grad:
-            self._accelerator.backward(loss)
+            backward = loss.backward if self._accelerator is None else lambda: self._accelerator.backward(loss)
+            backward()
 
     def average(self, tensors: list[Tensor]) -> None:
         """Replace tensors, in place, by their mean over all processes."""

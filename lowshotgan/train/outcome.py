@@ -114,7 +114,7 @@ def _summary(work: Adaptation, outcome: Outcome) -> dict[str, Any]:
         "protocol": f"{work.extractor.name}-{work.extractor.fingerprint[:8]}, {selector.latents.shape[0]} samples a score",
         "warnings": warnings,
         "device": str(work.machine.device),
-        "precision": work.settings.precision,
+        "precision": done.precision,
         "seed": work.settings.seed,
         "versions": {
             "python": platform.python_version(),

@@ -11,7 +11,14 @@ from torch import nn
 from lowshotgan.errors import CheckpointError, ConfigError, DivergenceError
 from lowshotgan.train.checkpoint import LATEST, PREVIOUS, load_checkpoint, read_checkpoint, save_checkpoint
 from lowshotgan.train.ema import update_average
-from lowshotgan.train.loop import MAX_NONFINITE_STEPS, LoopSettings, fit, is_due, only_trainable
+from lowshotgan.train.loop import (
+    MAX_NONFINITE_STEPS,
+    LoopSettings,
+    _settle_precision,
+    fit,
+    is_due,
+    only_trainable,
+)
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.optimizers import make_optimizer, set_rate
 from lowshotgan.train.precision import choose_precision
@@ -74,10 +81,10 @@ def test_resuming_at_every_step_equals_the_uninterrupted_run(tiny, tmp_path):
 def test_a_budget_stops_and_a_larger_one_continues(tiny, tmp_path):
     result = tiny.run(tmp_path, 5, budget=1e-9)
     assert (result.stopped, result.steps) == ("budget", 1)
-    spent = result.seconds
-    result = tiny.run(tmp_path, 5, budget=1e-9)  # nothing left of it: one step, then stop
-    assert (result.stopped, result.steps) == ("budget", 2)
-    assert result.seconds > spent
+    spent, before = result.seconds, trained(tmp_path)
+    result = tiny.run(tmp_path, 5, budget=1e-9)  # nothing is left of it
+    assert (result.stopped, result.steps, result.seconds) == ("budget", 1, spent)
+    assert equal(before, trained(tmp_path))
     assert tiny.run(tmp_path, 5, budget=600.0).stopped == "finished"
 
 
@@ -428,6 +435,31 @@ def test_precision_is_chosen_as_asked():
     assert choose_precision("auto", cpu) in (torch.float32, torch.bfloat16)
     with pytest.raises(ConfigError, match="auto, bf16, fp32"):
         choose_precision("fp8", cpu)
+
+
+def test_a_resumed_run_keeps_the_arithmetic_that_was_measured(tiny, tmp_path, monkeypatch):
+    def auto(steps, fastest):
+        monkeypatch.setattr("lowshotgan.train.loop.choose_precision", lambda wish, device: fastest)
+        stage = tiny.Toy().stage(steps)
+        return fit([stage], output_dir=tmp_path, machine=Machine("cpu"), settings=LoopSettings()).precision
+
+    assert auto(1, torch.bfloat16) == "bf16"
+    assert auto(2, torch.float32) == "bf16"
+    assert read_checkpoint(tmp_path / "checkpoints" / LATEST)["precision"] == "bf16"
+
+
+def test_the_main_process_measures_for_all(monkeypatch):
+    def measure(wish, device):
+        raise AssertionError("another process measured")
+
+    class Other:
+        is_main, device = False, torch.device("cpu")
+
+        def from_main(self, value):
+            return 1.0
+
+    monkeypatch.setattr("lowshotgan.train.loop.choose_precision", measure)
+    assert _settle_precision("auto", Other(), None) == "bf16"
 
 
 def test_bf16_trains_in_bf16_except_where_a_phase_wants_fp32(tiny, tmp_path):

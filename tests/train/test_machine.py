@@ -50,3 +50,20 @@ def test_auto_is_the_best_there_is(two_gpus):
     assert check_device("auto") == torch.device("cuda:0")
     assert Machine("cuda:1").device == torch.device("cuda:1")
     assert Machine("cpu").device == torch.device("cpu")
+
+
+def test_one_process_may_change_its_device_as_often_as_it_likes(two_gpus):
+    for name, kind in (("cuda", "cuda"), ("cpu", "cpu"), (None, "cuda"), ("auto", "cuda"), ("cpu", "cpu")):
+        assert Machine(name).device == torch.device(kind)
+
+
+def test_a_program_that_uses_accelerate_itself_is_left_alone(two_gpus):
+    from accelerate.state import AcceleratorState, PartialState
+
+    PartialState(cpu=True)
+    before = dict(PartialState._shared_state)
+    try:
+        assert Machine().device == torch.device("cuda")
+        assert PartialState._shared_state == before
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
