@@ -20,15 +20,18 @@ from lowshotgan.hub.remote import download as download
 from lowshotgan.hub.remote import resolve_model
 from lowshotgan.messages import warn
 from lowshotgan.metrics.report import MetricReport, measure
+from lowshotgan.nets.residual import as_rgb
 from lowshotgan.nets.widening import weight_type
 from lowshotgan.systems.base import System, load_system
+from lowshotgan.systems.paired import PairedSystem
+from lowshotgan.systems.paired_evaluation import evaluate_twins, read_held_out
 from lowshotgan.systems.registry import ARCHS, VERBS
 from lowshotgan.train.adaptation import AdaptOptions
 from lowshotgan.train.doctor import doctor as doctor
 from lowshotgan.train.finetuning import finetune_model
 from lowshotgan.train.loop import Hook, LoopSettings
 from lowshotgan.train.machine import check_device
-from lowshotgan.train.run import MODEL, is_run
+from lowshotgan.train.run import MODEL, RunFolder, is_run
 from lowshotgan.train.source import TrainResult, build_system, read_recipe, train_source
 from lowshotgan.types import PathLike
 
@@ -142,13 +145,19 @@ def create_model(
 
 
 def load(
-    name: PathLike, *, device: str | None = None, local_files_only: bool = False, revision: str | None = None
+    name: PathLike,
+    *,
+    at: int | None = None,
+    device: str | None = None,
+    local_files_only: bool = False,
+    revision: str | None = None,
 ) -> Any:
     """Load any model: published weights, a run folder, a model folder, a delta, or a repository on the hub.
 
     Args:
         name: an architecture (its default weights), ``arch.tag``, an existing folder or delta file, or
             ``hf-hub:owner/name`` with or without ``@revision``. Only what is spelled so, or published, asks the network.
+        at: of a run folder of ``finetune``: the step of another snapshot that it keeps than the chosen one.
         device: as for ``create_model``.
         local_files_only: never ask the network.
         revision: of a hub repository.
@@ -157,8 +166,10 @@ def load(
         WeightsNotFoundError: with the places searched and the command that repairs it.
         WeightsFormatError: if a file is damaged or does not match its configuration.
         DeltaError: if a delta does not belong to its base.
-        ConfigError: for a text that is no such name, or a device that is not there.
+        ConfigError: for a text that is no such name, a step without a snapshot, or a device that is not there.
     """
+    if at is not None:
+        name = _snapshot(name, at)
     return _placed(_load(name, local_files_only=local_files_only, revision=revision), device, None)
 
 
@@ -361,13 +372,15 @@ def evaluate(
 ) -> MetricReport:
     """Score a model's samples, or a folder of generated images, against reference images.
 
-    Translators are scored by their translations into the classes of the reference (see ``Translator.evaluate``).
+    Translators are scored by their translations into the classes of the reference (see ``Translator.evaluate``). Models
+    learnt from pairs may be given held-out pairs as the reference: then their twins are scored too.
 
     Args:
         model_or_images: a system, anything ``load`` takes, or images.
-        reference: real images of the target; best ones the model was not trained on.
-        train: the K training images; gives memorisation and diversity.
-        metrics: which; all that the images allow by default.
+        reference: real images of the target; best ones the model was not trained on. For models learnt from pairs
+            also pairs, as ``finetune`` takes them.
+        train: the K training images (or pairs); gives memorisation and diversity.
+        metrics: which; all that the images allow by default. "pairs" are those of twins.
         extractor: "auto" (the shipped ``lsg1``), "inception" with the user's file, ``rand-vgg11-s0`` ...
         n: samples drawn from a model.
         seeds: of the samples; 0 to n - 1 by default.
@@ -396,8 +409,13 @@ def evaluate(
     side = resolution or (model.config.resolution if model is not None else 64)
     used = parse_seeds(seeds, None if seeds is not None else n)
     options = {"truncation": truncation} if truncation != 1.0 else {}
+    held_out = read_held_out(model, reference, **data) if isinstance(model, PairedSystem) else None
+    if held_out is not None:
+        _refuse("pairs are compared at the model's size with its own source", base=base, resolution=resolution)
+        shared: dict[str, Any] = {"train": train, "metrics": metrics, "extractor": extractor, "seed": seed}
+        return evaluate_twins(model, held_out, used, truncation=truncation, **shared)
     if model is not None:
-        fake = to_uint8(model.generate(seeds=used, **options).tensor)
+        fake = to_uint8(as_rgb(model.generate(seeds=used, **options).tensor))
     else:
         fake = load_images(model_or_images, resolution=side).uint8()
     source = _as_model(base)
@@ -405,7 +423,7 @@ def evaluate(
         fake,
         load_images(reference, resolution=side, **data).uint8(),
         train=None if train is None else load_images(train, resolution=side).uint8(),
-        source=None if source is None else to_uint8(source.generate(seeds=used, **options).tensor),
+        source=None if source is None else to_uint8(as_rgb(source.generate(seeds=used, **options).tensor)),
         metrics=metrics,
         extractor=extractor,
         seed=seed,
@@ -525,6 +543,16 @@ def _load(name: PathLike, *, local_files_only: bool, revision: str | None = None
     if has_delta and with_base:
         _add_base(system, path)
     return system
+
+
+def _snapshot(name: PathLike, step: int) -> Path:
+    """The delta of a snapshot that a run folder keeps."""
+    path = Path(str(name)).expanduser()
+    kept = RunFolder(path).snapshots if path.is_dir() and is_run(path) else {}
+    if step not in kept:
+        steps = f"it has those of steps {', '.join(map(str, sorted(kept)))}" if kept else "finetune writes them"
+        raise ConfigError(f"{name} keeps no snapshot of step {step}; {steps}.")
+    return kept[step]
 
 
 def _from_delta(path: Path, *, local_files_only: bool = False) -> Any:

@@ -348,6 +348,12 @@ def test_project_and_evaluate(api, folder):
     assert options == {"train": "photos", "metrics": ("kernel",), "n": 50}
 
 
+def test_partners_make_the_reference_pairs(api, folder):
+    (folder / "drawings").mkdir()
+    assert run("evaluate m photos --partners drawings".split()) == 0
+    assert only(api, "evaluate")[1:] == (("m", ("drawings", "photos")), {})
+
+
 def test_catalogue_commands(api, folder, capsys):
     for words in (
         "list",

@@ -31,10 +31,16 @@ def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool)
         "evaluate runs/mine held_out/ --train examples/ten-shots",
         "evaluate samples/ held_out/ --metric kernel --json",
         "evaluate runs/fruits fruits/ --shots 5",
+        "evaluate runs/drawn held_out_drawings/ --partners held_out_photos/",
     ),
 )
 @click.argument("target")
 @click.argument("reference", type=click.Path(exists=True))
+@click.option(
+    "--partners",
+    type=click.Path(exists=True),
+    help="For models learnt from pairs: the source partners of the reference images, with the same file names.",
+)
 @click.option("--train", type=click.Path(exists=True), help="The images it was adapted to, to measure copying.")
 @click.option(
     "--metric",
@@ -51,14 +57,17 @@ def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool)
 @click.option("--content", type=click.Path(exists=True), help="Images to translate; the reference's own by default.")
 @click.option("--seed", type=click.IntRange(0), help="Of subsets and resamples.")
 @json_option
-def evaluate(target: str, reference: str, metrics: tuple[str, ...], as_json: bool, **settings: Any) -> None:
+def evaluate(
+    target: str, reference: str, partners: str | None, metrics: tuple[str, ...], as_json: bool, **settings: Any
+) -> None:
     """Compare TARGET (a run, a model or a folder of generated images) with the REFERENCE images.
 
     A translator is judged by its translations into the class folders of REFERENCE, first of all those it was not
-    trained on.
+    trained on. The twins of a model that was learnt from pairs are judged too, if REFERENCE are held-out pairs.
     """
     from lowshotgan import api
 
     with quiet_stdout(as_json):
-        report = api.evaluate(target, reference, **given(metrics=metrics or None, **settings))
+        images = reference if partners is None else (partners, reference)
+        report = api.evaluate(target, images, **given(metrics=metrics or None, **settings))
     show(report, as_json=as_json, text=report.table())

@@ -4,8 +4,10 @@ All take plain tensors and return one number; 1 always means "no better than cha
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from lowshotgan.data.pairs import edge_map
 from lowshotgan.errors import ConfigError
 
 
@@ -24,6 +26,25 @@ def consistency_ratio(expected: Tensor, found: Tensor) -> float:
         ConfigError: if the shapes differ or there are fewer than two.
     """
     distances = _distances(expected, found, power=1.0)
+    return float(distances.diagonal().mean() / _others(distances).mean())
+
+
+def edge_consistency_ratio(source: Tensor, target: Tensor) -> float:
+    """The same where no map between the domains is known: by the edges of the twins, 1 - cosine.
+
+    Args:
+        source: ``(N, C, H, W)`` source images in [-1, 1], N >= 2.
+        target: ``(N, C, H, W)`` target images of the same latents.
+
+    Returns:
+        Mean distance of twins over that of all others; 0 for equal edges, 1 for unrelated ones.
+
+    Raises:
+        ConfigError: if the shapes differ or there are fewer than two.
+    """
+    _check_sets(source, target)
+    ours, theirs = (F.normalize(edge_map(one).flatten(1), dim=1) for one in (source, target))
+    distances = 1 - ours @ theirs.T
     return float(distances.diagonal().mean() / _others(distances).mean())
 
 
@@ -60,9 +81,13 @@ def copying_ratio(generated: Tensor, held_out: Tensor, shots: Tensor) -> float:
     return float(nearest[0] / nearest[1])
 
 
-def _distances(a: Tensor, b: Tensor, *, power: float) -> Tensor:
+def _check_sets(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape or len(a) < 2:
         raise ConfigError(f"two sets of one shape and at least two rows are compared, got {a.shape} and {b.shape}.")
+
+
+def _distances(a: Tensor, b: Tensor, *, power: float) -> Tensor:
+    _check_sets(a, b)
     return torch.cdist(a.flatten(1).float(), b.flatten(1).float(), p=power)
 
 

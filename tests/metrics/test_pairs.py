@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lowshotgan.errors import ConfigError
-from lowshotgan.metrics.pairs import consistency_ratio, copying_ratio, pair_gap_ratio
+from lowshotgan.metrics.pairs import consistency_ratio, copying_ratio, edge_consistency_ratio, pair_gap_ratio
 
 
 def draw(*shape, seed=0):
@@ -39,3 +39,11 @@ def test_sets_that_cannot_be_compared_are_refused():
         consistency_ratio(draw(3, 2), draw(4, 2))
     with pytest.raises(ConfigError, match="two rows"):
         pair_gap_ratio(draw(1, 2), draw(1, 2))
+
+
+def test_consistency_by_edges_sees_shapes_and_not_colours():
+    images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert edge_consistency_ratio(images, -0.5 * images) == pytest.approx(0, abs=1e-5)
+    assert edge_consistency_ratio(images, images.roll(1, 0)) > 1
+    with pytest.raises(ConfigError, match="two rows"):
+        edge_consistency_ratio(images[:1], images[:1])
