@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from lowshotgan.checks import one_of, positive
 from lowshotgan.errors import ConfigError
-from lowshotgan.systems.syncgan.modalities import Modality, parse_modalities
-from lowshotgan.systems.syncgan.networks import Concat, Shape, SignedSigmoid, TwoTower, doubled
+from lowshotgan.systems.syncgan.modalities import Modality
+from lowshotgan.systems.syncgan.networks import Concat, Shape, SignedSigmoid, TwoTower, branches_for, doubled
+from lowshotgan.systems.syncgan.specs import parse_modalities
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,12 @@ class ConditionalJudges(nn.Module):
         super().__init__()
         shapes = {name: config.parsed[name].shape for name in config.names}
         self.discriminator = conditional_discriminator(shapes[config.names[1]])
-        kind = {"concat": Concat, "two_tower": TwoTower, "early": Early}[config.synchronizer]
-        self.synchronizer: nn.Module = kind(shapes, config.synchronizer_width)
+        width = config.synchronizer_width
+        if config.synchronizer == "early":
+            self.synchronizer: nn.Module = Early(shapes, width)
+        else:
+            kind = TwoTower if config.synchronizer == "two_tower" else Concat
+            self.synchronizer = kind(branches_for(shapes, width))
 
 
 class Early(nn.Module):

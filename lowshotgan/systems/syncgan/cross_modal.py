@@ -8,7 +8,8 @@ from lowshotgan.data.dataset import IMAGE_OPTIONS
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.base import System
 from lowshotgan.systems.syncgan.data import SyncData, read_sync_data
-from lowshotgan.systems.syncgan.modalities import Modality, as_lines
+from lowshotgan.systems.syncgan.modalities import Modality
+from lowshotgan.systems.syncgan.specs import as_lines
 
 
 class CrossModal(System):

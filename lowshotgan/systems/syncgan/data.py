@@ -15,6 +15,8 @@ from lowshotgan.systems.syncgan.modalities import ImageModality, Modality
 
 HELD_OUT = 0.1
 """Share of each label's items, or of the pairs, that the synchronizer is tested on."""
+FEWEST_PAIRS, FEWEST_ITEMS = 20, 10
+"""Pairs, or items of a label in each modality, from which on a share is held out."""
 
 
 class SyncData:
@@ -47,22 +49,29 @@ class SyncData:
         """Items by group for training pairs, and those held out: a list of groups, each modality -> indices.
 
         Labels with at least ten items hold out the last tenth of them; pairs the last tenth of all if there are
-        twenty. ``per_group`` keeps only the first so many items of each label for training.
+        twenty; ``why_nothing_is_held_out`` says what is missing. ``per_group`` keeps only the first so many items of
+        each label for training.
         """
         members = [
             {n: (g == number).nonzero()[:, 0] for n, g in self.groups.items()} for number in self.common.tolist()
         ]
         if not self.by_label:
-            cut = round(len(members) * HELD_OUT) if len(members) >= 20 else 0
+            cut = round(len(members) * HELD_OUT) if len(members) >= FEWEST_PAIRS else 0
             return members[: len(members) - cut], members[len(members) - cut :]
         train, held_out = [], []
         for group in members:
-            cuts = {n: round(len(rows) * HELD_OUT) if len(rows) >= 10 else 0 for n, rows in group.items()}
+            cuts = {n: round(len(rows) * HELD_OUT) if len(rows) >= FEWEST_ITEMS else 0 for n, rows in group.items()}
             kept = {n: rows[: len(rows) - cuts[n]] for n, rows in group.items()}
             train.append({n: rows[:per_group] if per_group else rows for n, rows in kept.items()})
             if all(cuts.values()):
                 held_out.append({n: rows[len(rows) - cuts[n] :] for n, rows in group.items()})
         return train, held_out if len(held_out) > 1 else []
+
+    def why_nothing_is_held_out(self) -> str:
+        """How many items there are, and how many would be needed."""
+        if not self.by_label:
+            return f"{len(self.common)} pairs are fewer than {FEWEST_PAIRS}"
+        return f"fewer than two labels have {FEWEST_ITEMS} items in every modality"
 
 
 def read_sync_data(

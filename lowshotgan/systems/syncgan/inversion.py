@@ -1,4 +1,4 @@
-"""From one modality to another: the code that draws a given item, found by optimisation or among candidates.
+"""From one modality to another: the code that draws a given item, found by an encoder, by optimisation or among candidates.
 
 The released method is plain descent from one start; here Adam from several starts, with a weak prior and the features of
 the synchronizer's branch, keeps the best of each item.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lowshotgan.systems.syncgan.networks import Concat, JointGenerator, TwoTower
+from lowshotgan.systems.syncgan.networks import Concat, JointGenerator, Judges, TwoTower
 
 PRIOR, FEATURES = 1e-3, 0.1
 """Weights of the squared code, and of the cosine distance between features."""
@@ -26,6 +26,41 @@ class Found:
 
     latents: Tensor
     error: Tensor
+
+
+@dataclass(frozen=True)
+class Search:
+    """How codes are found.
+
+    Attributes:
+        method: "encoder", "hybrid", "optimize" or "nearest".
+        steps: of the optimisation; by default 50 for "hybrid" and 150 for "optimize".
+        restarts: random starts of "optimize".
+        candidates: of "nearest".
+        seed: of everything random.
+    """
+
+    method: str
+    steps: int | None = None
+    restarts: int = 2
+    candidates: int = 256
+    seed: int = 0
+
+    def find(self, generator: JointGenerator, judges: Judges | None, items: Tensor, names: tuple[str, str]) -> Found:
+        """The codes of items of the first of two modalities; judges are needed but for "optimize"."""
+        generator.eval()
+        synchronizer = None if judges is None else judges.synchronizer.eval()
+        source, seed = names[0], self.seed
+        if self.method == "optimize":
+            steps = self.steps or 150
+            return invert(generator, synchronizer, items, source, steps=steps, restarts=self.restarts, seed=seed)
+        assert judges is not None and synchronizer is not None
+        if self.method == "nearest":
+            return choose(generator, synchronizer, items, names, candidates=self.candidates, seed=seed)
+        with torch.no_grad():
+            start = judges.encoders.eval()[source](items)
+        steps = 0 if self.method == "encoder" else self.steps or 50
+        return invert(generator, synchronizer, items, source, steps=steps, start=start, seed=seed)
 
 
 def invert(

@@ -1,12 +1,11 @@
 """What differs between modalities: how they are read, shown and shaped. Everything else is blind to them.
 
 A modality is one line of text in a saved configuration: ``image:1x32x32``, ``logmel:1x32x32@8000/400/200/512/60-3900/-4..4``
-or ``vector:10``.
+or ``vector:10``; ``specs.py`` reads these lines, and those of modalities of your own.
 """
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,14 +23,26 @@ from lowshotgan.messages import tell
 
 @runtime_checkable
 class Modality(Protocol):
-    """One way a concept shows: ``shape`` is (C, H, W) of what the networks see, in [-1, 1]."""
+    """One way a concept shows.
+
+    A class of your own has these members, and is read from its ``spec`` again once ``register_modality`` knows how. It may
+    have two more:
+
+    - ``augment(values, draws)``: what the judges see of items, real and drawn alike, instead of the items themselves:
+      ``(B, C, H, W)`` to the same shape, differentiable, every random number from ``draws``.
+    - ``build(role, code)``: a network of its own, or ``None`` for the library's, which is for squares of 16, 28, 32 and 64
+      and for vectors ``(C, 1, 1)``. By role: "generator", ``(B, code)`` to items in [-1, 1]; "discriminator", items to
+      ``(B, 1)``; "branch" of the synchronizer, items to ``(B, 256)``; "encoder", items to ``(B, code)``.
+    """
 
     @property
-    def shape(self) -> tuple[int, int, int]: ...
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the networks see, in [-1, 1]."""
+        ...
 
     @property
     def spec(self) -> str:
-        """The modality as one line of text."""
+        """The modality as one line of text, ``prefix:anything``."""
         ...
 
     def read(self, raw: Any, **options: Any) -> Tensor:
@@ -43,7 +54,7 @@ class Modality(Protocol):
         ...
 
     def decode(self, values: Tensor) -> Any:
-        """``(N, C, H, W)`` to what a user looks at or listens to."""
+        """``(N, C, H, W)`` to what a user looks at or listens to, one entry for each item."""
         ...
 
 
@@ -64,6 +75,12 @@ class ImageModality:
             raise ConfigError(
                 f"images must be 16, 28, 32 or 64 px with 1 or 3 channels, got {self.size}, {self.channels}."
             )
+
+    @classmethod
+    def parse(cls, text: str) -> "ImageModality | None":
+        """The modality of ``1x32x32``, or ``None``."""
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+        return cls(int(match[2]), int(match[1])) if match and match[2] == match[3] else None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -115,6 +132,17 @@ class SpectrogramModality:
     def spoken(cls, *, fine: bool = False) -> "SpectrogramModality":
         """Short spoken words at 8 kHz: 0.825 s in 32 bands and frames, or twice as fine in both."""
         return cls(LogMel(mels=64, frames=64, hop=100) if fine else LogMel())
+
+    @classmethod
+    def parse(cls, text: str) -> "SpectrogramModality | None":
+        """The modality of ``1x32x32@8000/400/200/512/60-3900``, which may end in ``/-4..4``, or ``None``."""
+        number = r"(-?[\d.]+?)"
+        line = rf"1x(\d+)x(\d+)@(\d+)/(\d+)/(\d+)/(\d+)/{number}-{number}(?:/{number}\.\.{number})?"
+        if not (match := re.fullmatch(line, text)):
+            return None
+        whole = [int(part) for part in match.groups()[:6]]
+        rest = [float(part) for part in match.groups()[6:] if part is not None]
+        return cls(LogMel(*whole, *rest))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -183,6 +211,11 @@ class VectorModality:
         if isinstance(self.dim, bool) or not isinstance(positive("dim", self.dim), int):
             raise ConfigError(f"dim must be a whole number, got {self.dim!r}.")
 
+    @classmethod
+    def parse(cls, text: str) -> "VectorModality | None":
+        """The modality of ``10``, or ``None``."""
+        return cls(int(text)) if re.fullmatch(r"\d+", text) else None
+
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.dim, 1, 1
@@ -195,9 +228,12 @@ class VectorModality:
         """``(N, dim)`` numbers in [-1, 1].
 
         Raises:
-            ImageInputError: for another shape, or numbers outside the range.
+            ImageInputError: for anything but numbers, another shape, or numbers outside the range.
         """
-        values = torch.as_tensor(raw, dtype=torch.float32)
+        try:
+            values = torch.as_tensor(raw, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ImageInputError(f"vectors must be numbers (N, {self.dim}), got a {type(raw).__name__}.") from error
         values = values[None] if values.ndim == 1 else values
         if values.ndim != 2 or values.shape[1] != self.dim or not len(values):
             raise ImageInputError(f"vectors must be (N, {self.dim}), got {tuple(values.shape)}.")
@@ -214,50 +250,3 @@ class VectorModality:
     def decode(self, values: Tensor) -> Tensor:
         """``(N, dim)``."""
         return values.flatten(1)
-
-
-def parse_modality(spec: str) -> Modality:
-    """The modality of a line of text.
-
-    Raises:
-        ConfigError: if it cannot be read.
-    """
-    if match := re.fullmatch(r"image:(\d+)x(\d+)x(\d+)", spec):
-        channels, size, other = map(int, match.groups())
-        if size == other:
-            return ImageModality(size, channels)
-    if match := re.fullmatch(r"vector:(\d+)", spec):
-        return VectorModality(int(match[1]))
-    number = r"(-?[\d.]+?)"
-    logmel = rf"logmel:1x(\d+)x(\d+)@(\d+)/(\d+)/(\d+)/(\d+)/{number}-{number}(?:/{number}\.\.{number})?"
-    if match := re.fullmatch(logmel, spec):
-        whole = [int(part) for part in match.groups()[:6]]
-        rest = [float(part) for part in match.groups()[6:] if part is not None]
-        return SpectrogramModality(LogMel(*whole, *rest))
-    raise ConfigError(
-        f"cannot read the modality {spec!r}; write image:1x32x32, logmel:1x32x32@8000/400/200/512/60-3900 or vector:10."
-    )
-
-
-def parse_modalities(lines: Sequence[str]) -> dict[str, Modality]:
-    """``name=spec`` lines as a mapping.
-
-    Raises:
-        ConfigError: for fewer than two, or a name given twice.
-    """
-    found: dict[str, Modality] = {}
-    for line in lines:
-        name, equals, spec = line.partition("=")
-        if not equals or not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in found or name == "both":
-            raise ConfigError(f"a modality is name=spec with a name of its own in lower case, got {line!r}.")
-        found[name] = parse_modality(spec)
-    if len(found) < 2:
-        raise ConfigError(f"syncgan needs at least two modalities, got {list(lines)}.")
-    return found
-
-
-def as_lines(modalities: Mapping[str, Modality | str] | Sequence[str]) -> tuple[str, ...]:
-    """``name=spec`` lines of a mapping from name to modality (or its text)."""
-    if not isinstance(modalities, Mapping):
-        return tuple(modalities)
-    return tuple(f"{name}={m if isinstance(m, str) else m.spec}" for name, m in modalities.items())

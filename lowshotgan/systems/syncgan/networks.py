@@ -7,15 +7,20 @@ both modalities -> branches -> synchronizer -> logit (B,), or (B, B) for all com
 
 import itertools
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from lowshotgan.errors import ConfigError
 from lowshotgan.systems.syncgan.config import SyncGANConfig
+from lowshotgan.systems.syncgan.modalities import Modality
 
 Shape = tuple[int, int, int]
+Makers = Mapping[str, Callable[[], nn.Module]]
 FEATURES = 256
 TOWER = 64
 
@@ -25,9 +30,9 @@ class JointGenerator(nn.Module):
 
     def __init__(self, config: SyncGANConfig) -> None:
         super().__init__()
-        self.concept_dim, self.private_dim, self.z_dim = config.concept_dim, config.private_dim, config.z_dim
-        code, make = config.concept_dim + config.private_dim, make_generator
-        self.parts = nn.ModuleDict({name: make(m.shape, code, config) for name, m in config.parsed.items()})
+        self.concept_dim, self.privates, self.z_dim = config.concept_dim, config.privates, config.z_dim
+        self.uniform = config.prior == "uniform"
+        self.parts = nn.ModuleDict({name: make() for name, make in makers("generator", config).items()})
 
     def code(self, latents: Tensor, name: str) -> Tensor:
         """The part ``(B, c + p)`` of whole codes ``(B, z_dim)`` that modality ``name`` sees."""
@@ -35,16 +40,20 @@ class JointGenerator(nn.Module):
 
     def private(self, name: str) -> slice:
         """Where in a whole code the private part of modality ``name`` is."""
-        start = self.concept_dim + list(self.parts).index(name) * self.private_dim
-        return slice(start, start + self.private_dim)
+        names = list(self.privates)
+        start = self.concept_dim + sum(self.privates[before] for before in names[: names.index(name)])
+        return slice(start, start + self.privates[name])
 
     def one(self, latents: Tensor, name: str) -> Tensor:
         """``(B, C, H, W)`` of one modality."""
         return self.decode(self.code(latents, name), name)
 
     def decode(self, code: Tensor, name: str) -> Tensor:
-        """``(B, C, H, W)`` of one modality from the part ``(B, c + p)`` of the code that it sees."""
-        values: Tensor = self.parts[name](code)
+        """``(B, C, H, W)`` of one modality from the part ``(B, c + p)`` of the code that it sees.
+
+        The uniform prior is what the normal distribution function makes of normal codes, so all else is blind to it.
+        """
+        values: Tensor = self.parts[name](torch.erf(code / math.sqrt(2)) if self.uniform else code)
         return values
 
     def forward(self, latents: Tensor) -> dict[str, Tensor]:
@@ -57,23 +66,22 @@ class Judges(nn.Module):
 
     def __init__(self, config: SyncGANConfig) -> None:
         super().__init__()
-        shapes = {name: modality.shape for name, modality in config.parsed.items()}
-        self.discriminators = nn.ModuleDict({name: make_discriminator(s, config) for name, s in shapes.items()})
+        discriminators = makers("discriminator", config)
+        self.discriminators = nn.ModuleDict({name: make() for name, make in discriminators.items()})
         kind = TwoTower if config.synchronizer == "two_tower" else Concat
-        self.synchronizer: TwoTower | Concat = kind(shapes, config.synchronizer_width)
-        code = config.concept_dim + config.private_dim
-        wanted = shapes if config.encoders else {}
-        self.encoders = nn.ModuleDict({n: make_encoder(s, code, config.width) for n, s in wanted.items()})
+        self.synchronizer: TwoTower | Concat = kind(makers("branch", config))
+        encoders = makers("encoder", config) if config.encoders else {}
+        self.encoders = nn.ModuleDict({name: make() for name, make in encoders.items()})
 
 
 class TwoTower(nn.Module):
     """S as a scaled product of unit vectors, so that all combinations of a batch cost no more than its pairs."""
 
-    def __init__(self, shapes: dict[str, Shape], width: int) -> None:
+    def __init__(self, branches: Makers) -> None:
         super().__init__()
-        ends = {name: nn.Linear(FEATURES, TOWER) for name in shapes}
+        ends = {name: nn.Linear(FEATURES, TOWER) for name in branches}
         self.towers = nn.ModuleDict(
-            {name: nn.Sequential(branch(shape, width), nn.ReLU(), ends[name]) for name, shape in shapes.items()}
+            {name: nn.Sequential(make(), nn.ReLU(), ends[name]) for name, make in branches.items()}
         )
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.offset = nn.Parameter(torch.tensor(-5.0))
@@ -96,13 +104,13 @@ class TwoTower(nn.Module):
 class Concat(nn.Module):
     """S as released: a branch for each modality, and for each pair of modalities two layers on both features."""
 
-    def __init__(self, shapes: dict[str, Shape], width: int) -> None:
+    def __init__(self, branches: Makers) -> None:
         super().__init__()
-        self.branches = nn.ModuleDict({name: branch(shape, width) for name, shape in shapes.items()})
+        self.branches = nn.ModuleDict({name: make() for name, make in branches.items()})
         self.heads = nn.ModuleDict(
             {
                 f"{a}-{b}": nn.Sequential(nn.Linear(2 * FEATURES, FEATURES), nn.ReLU(), nn.Linear(FEATURES, 1))
-                for a, b in itertools.combinations(shapes, 2)
+                for a, b in itertools.combinations(branches, 2)
             }
         )
 
@@ -127,6 +135,40 @@ class Concat(nn.Module):
             key, first, second = f"{names[1]}-{names[0]}", second, first
         logits: Tensor = self.heads[key](torch.cat([first, second], dim=1))[:, 0]
         return logits
+
+
+def makers(role: str, config: SyncGANConfig) -> Makers:
+    """For each modality what makes its network: "generator", "discriminator", "branch" or "encoder"."""
+    codes = {name: config.concept_dim + private for name, private in config.privates.items()}
+    return {name: partial(make_network, role, m, codes[name], config) for name, m in config.parsed.items()}
+
+
+def make_network(role: str, modality: Modality, code: int, config: SyncGANConfig) -> nn.Module:
+    """What the modality builds for a role by itself, or else the network of the preset for its shape.
+
+    Raises:
+        ConfigError: if there is neither.
+    """
+    build = getattr(modality, "build", None)
+    own: nn.Module | None = build(role, code) if build is not None else None
+    if own is not None:
+        return own
+    shape = modality.shape
+    if shape[1] != shape[2] or shape[1] not in (1, 16, 28, 32, 64):
+        raise ConfigError(
+            f"there is no {role} for {modality.spec!r} of shape {shape}; let its build({role!r}, code) return one, or give "
+            "it the shape of a vector (C, 1, 1) or of a square of 16, 28, 32 or 64."
+        )
+    if role == "generator":
+        return make_generator(shape, code, config)
+    if role == "discriminator":
+        return make_discriminator(shape, config)
+    return branch(shape, config.synchronizer_width) if role == "branch" else make_encoder(shape, code, config.width)
+
+
+def branches_for(shapes: Mapping[str, Shape], width: int) -> Makers:
+    """For each modality what makes its branch, by shape alone."""
+    return {name: partial(branch, shape, width) for name, shape in shapes.items()}
 
 
 def branch(shape: Shape, width: int) -> nn.Sequential:

@@ -48,7 +48,7 @@ class JointGeneration(Generation):
         shown = [
             values.flip(2) if self._is_sound(name) else values
             for name, values in self.values.items()
-            if values.shape[-1] > 1
+            if is_picture(values)
         ]
         if not shown:
             return super().grid(columns)
@@ -65,31 +65,37 @@ class JointGeneration(Generation):
         Raises:
             ConfigError: if no modality is sound.
         """
-        for name in self.values:
-            if self._is_sound(name):
+        for name, values in self.values.items():
+            if isinstance(next(iter(self.modalities[name].decode(values[:1])), None), Sound):
                 found: list[Sound] = self.decoded(name)
                 return found
         raise ConfigError(f"there is no sound among {', '.join(self.values)}; generate with its modality.")
 
     def save(self, folder: str | Path, *, prefix: str = "seed") -> list[Path]:
-        """Write a PNG or WAV for each item of each modality, named by seed (or position); vectors are left out."""
+        """Write a PNG or WAV for each item of each modality, named by seed (or position); what is neither is left out."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         numbers = self.seeds if self.seeds is not None else range(len(self))
         paths = []
-        for name, values in self.values.items():
-            made = [] if values.shape[-1] == 1 else self.decoded(name)
-            for number, one in zip(numbers, made, strict=False):
+        for name in self.values:
+            for number, one in zip(numbers, self.decoded(name), strict=False):
+                if not isinstance(one, Sound | Image.Image):
+                    continue
                 ending = "wav" if isinstance(one, Sound) else "png"
                 paths.append(folder / f"{prefix}{number:06d}_{name}.{ending}")
                 one.save(paths[-1])
         return paths
 
 
+def is_picture(values: Tensor) -> bool:
+    """Whether ``(N, C, H, W)`` can be shown as it is: grey or RGB, and more than a line."""
+    return values.shape[1] in (1, 3) and min(values.shape[2:]) > 1
+
+
 def pictures(values: Mapping[str, Tensor]) -> Tensor:
-    """``(N, 3, H, W)`` of the first modality: grey becomes RGB, vectors become stripes."""
+    """``(N, 3, H, W)`` of the first modality: grey becomes RGB, what is no picture becomes stripes."""
     first = next(iter(values.values()))
-    if first.shape[-1] == 1:
+    if not is_picture(first):
         first = first.flatten(1)[:, None, None, :].expand(-1, -1, 8, -1)
     return first.expand(-1, 3, -1, -1)
 

@@ -24,9 +24,12 @@ from lowshotgan.losses.synchrony import all_pairs_synchrony, synchrony
 from lowshotgan.nets.shift import random_shift
 from lowshotgan.systems.syncgan.config import SyncGANTraining
 from lowshotgan.systems.syncgan.inversion import squared_error
+from lowshotgan.systems.syncgan.modalities import Modality
 from lowshotgan.systems.syncgan.networks import Concat, JointGenerator, Judges, TwoTower
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
+ASKED_EVERY = 50
+"""Steps of the first stage between two looks at the synchronizer."""
 HEAD_START = 100
 """Steps that the discriminators are ahead after a warm-up, so that their first gradients do not undo it."""
 
@@ -38,11 +41,20 @@ class SyncGANLosses:
         generator: the generators that are trained.
         judges: discriminators and synchronizer.
         training: settings.
+        modalities: by name; one with ``augment`` decides what the judges see of its items.
         hinge: hinge loss instead of cross entropy.
     """
 
-    def __init__(self, generator: JointGenerator, judges: Judges, training: SyncGANTraining, *, hinge: bool) -> None:
-        self.generator, self.judges, self.training = generator, judges, training
+    def __init__(
+        self,
+        generator: JointGenerator,
+        judges: Judges,
+        training: SyncGANTraining,
+        modalities: Mapping[str, Modality],
+        *,
+        hinge: bool,
+    ) -> None:
+        self.generator, self.judges, self.training, self.modalities = generator, judges, training, modalities
         self.names = list(generator.parts)
         self.pairs = list(itertools.combinations(self.names, 2))
         self.of_discriminator = hinge_discriminator if hinge else logistic_discriminator
@@ -55,15 +67,15 @@ class SyncGANLosses:
             fakes = self.generator(draws.normal(count, self.generator.z_dim))
         terms = {}
         for name in self.names:
-            real = self.judge(self.view(batch.images[f"any/{name}"], draws), name)
-            fake = self.judge(self.view(fakes[name], draws), name)
+            real = self.judge(self.view(batch.images[f"any/{name}"], name, draws), name)
+            fake = self.judge(self.view(fakes[name], name, draws), name)
             terms[f"adversarial_{name}"] = self.of_discriminator(real, fake)
         return terms
 
     def synchronizer_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """S on real pairs, averaged over the pairs of modalities; on generated ones too if so configured."""
         groups, draws, judge = batch.images["group"], batch.draws, self.judges.synchronizer.train()
-        real = {name: self.view(batch.images[f"pair/{name}"], draws) for name in self.names}
+        real = {name: self.view(batch.images[f"pair/{name}"], name, draws) for name in self.names}
         terms = {}
         values = []
         for pair in self.pairs:
@@ -79,7 +91,7 @@ class SyncGANLosses:
             with torch.no_grad():
                 fakes = self.generator(draws.normal(len(groups), self.generator.z_dim))
             seen = [
-                synchrony(judge(self.view(fakes[a], draws), self.view(fakes[b], draws), (a, b)), 0.0)
+                synchrony(judge(self.view(fakes[a], a, draws), self.view(fakes[b], b, draws), (a, b)), 0.0)
                 for a, b in self.pairs
             ]
             terms["generated"] = torch.stack(seen).mean(dim=0)
@@ -89,7 +101,7 @@ class SyncGANLosses:
         """What every discriminator says; what S says of one code in both, and of two codes, one in each."""
         count, draws, judge = len(batch.images["group"]), batch.draws, self.judges.synchronizer.eval()
         fakes = self.generator(draws.normal(count, self.generator.z_dim))
-        seen = {name: self.view(fakes[name], draws) for name in self.names}
+        seen = {name: self.view(fakes[name], name, draws) for name in self.names}
         terms = {f"adversarial_{name}": self.of_generator(self.judge(seen[name], name)) for name in self.names}
         told = [same_and_apart(judge, seen[a], seen[b], (a, b)) for a, b in self.pairs]
         same, apart = (torch.stack(values).mean(dim=0) for values in zip(*told, strict=True))
@@ -100,9 +112,11 @@ class SyncGANLosses:
         logits: Tensor = self.judges.discriminators[name](values)
         return logits
 
-    def view(self, values: Tensor, draws: Draws) -> Tensor:
+    def view(self, values: Tensor, name: str, draws: Draws) -> Tensor:
         """What judges see, real and generated alike."""
-        return random_shift(values, draws, pixels=self.training.shift) if values.shape[-1] > 1 else values
+        augment = getattr(self.modalities[name], "augment", None)
+        seen: Tensor = values if augment is None else augment(values, draws)
+        return random_shift(seen, draws, pixels=self.training.shift) if seen.shape[-1] > 1 else seen
 
 
 def same_and_apart(judge: TwoTower | Concat, a: Tensor, b: Tensor, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
@@ -118,11 +132,17 @@ def same_and_apart(judge: TwoTower | Concat, a: Tensor, b: Tensor, names: tuple[
     return synchrony(table.diagonal(), 1.0), (apart * other).sum(dim=1) / other.sum(dim=1)
 
 
-def synchronizer_stage(losses: SyncGANLosses, batches: Batches) -> Stage:
-    """One stage that trains S alone, so that it can teach when the generators start."""
+def synchronizer_stage(losses: SyncGANLosses, batches: Batches, *, ready: Callable[[], bool] | None = None) -> Stage:
+    """One stage that trains S alone, so that it can teach when the generators start.
+
+    Args:
+        losses: the terms.
+        batches: from ``PairBatches``.
+        ready: asked every ``ASKED_EVERY`` steps whether to end the stage there.
+    """
     judge, training = losses.judges.synchronizer, losses.training
     alone = Phase("synchronizer", "synchronizer", lambda batch: _only_real(losses, batch), {"synchrony": 1.0})
-    return Stage(
+    stage = Stage(
         name="synchronizer",
         steps=training.synchronizer_steps,
         batches=batches,
@@ -130,6 +150,28 @@ def synchronizer_stage(losses: SyncGANLosses, batches: Batches) -> Stage:
         phases=[alone],
         modules={"synchronizer": judge},
     )
+
+    if ready is not None:
+        end = EarlyEnd(stage, ready)
+        stage.on_step, stage.state = [end], {"end": end}
+    return stage
+
+
+class EarlyEnd:
+    """Ends a stage as soon as ``ready`` says so; checkpoints carry where that was."""
+
+    def __init__(self, stage: Stage, ready: Callable[[], bool]) -> None:
+        self.stage, self.ready = stage, ready
+
+    def __call__(self, step: int, log: dict[str, float]) -> None:
+        if (step + 1) % ASKED_EVERY == 0 and self.ready():
+            self.stage.steps = step + 1
+
+    def state_dict(self) -> dict[str, int]:
+        return {"steps": self.stage.steps}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.stage.steps = state["steps"]
 
 
 def adversarial_stage(
@@ -147,7 +189,9 @@ def adversarial_stage(
     generator_weights = adversarial | {"synchrony": weight, "asynchrony": weight * async_weight}
     rates = {
         "generator": ParamGroup(list(losses.generator.parameters()), lr=training.lr, betas=(0.5, 0.999)),
-        "discriminator": ParamGroup(list(judges.discriminators.parameters()), lr=training.lr, betas=(0.5, 0.999)),
+        "discriminator": ParamGroup(
+            list(judges.discriminators.parameters()), lr=training.discriminator_lr or training.lr, betas=(0.5, 0.999)
+        ),
         "synchronizer": ParamGroup(
             list(judges.synchronizer.parameters()), lr=training.synchronizer_lr, betas=(0.9, 0.999)
         ),

@@ -4,30 +4,28 @@ Chen, Chen and Hu, "Synchronize the Latent Space of Cross-modal GANs", ICME 2018
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lowshotgan.checks import one_of, positive
-from lowshotgan.errors import ConfigError
-from lowshotgan.messages import tell, warn
+from lowshotgan.errors import ConfigError, ImageInputError, LowshotganError
+from lowshotgan.messages import warn
 from lowshotgan.systems.generation import OutputType, check_drawing, requested_latents
 from lowshotgan.systems.settling import Settling
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
 from lowshotgan.systems.syncgan.cross_modal import CrossModal
 from lowshotgan.systems.syncgan.data import PairBatches, SyncData
-from lowshotgan.systems.syncgan.inversion import choose, invert, with_private
-from lowshotgan.systems.syncgan.measures import held_out_auc, usual_errors
+from lowshotgan.systems.syncgan.inversion import Search, with_private
+from lowshotgan.systems.syncgan.measures import Exam, some_items, usual_errors
+from lowshotgan.systems.syncgan.modalities import Modality
 from lowshotgan.systems.syncgan.networks import JointGenerator, Judges
-from lowshotgan.systems.syncgan.results import JointGeneration, pictures, side_by_side
+from lowshotgan.systems.syncgan.results import JointGeneration, is_picture, pictures, side_by_side
 from lowshotgan.systems.syncgan.stages import SyncGANLosses, adversarial_stage, encoder_stage, synchronizer_stage
 from lowshotgan.systems.syncgan.warm_up import POOL, Redrawing, warm_up_stage
-from lowshotgan.types import Stage
-
-READY = 0.7
-"""Area under the curve below which the synchronizer cannot teach."""
+from lowshotgan.types import PathLike, Stage
 
 
 class SyncGAN(CrossModal, Settling):
@@ -35,7 +33,7 @@ class SyncGAN(CrossModal, Settling):
 
     Attributes:
         generator: the averaged generators.
-        discriminator: discriminators and synchronizer, or ``None`` if the weights came without them.
+        discriminator: discriminators, synchronizer and encoders, or ``None`` if the weights came without them.
     """
 
     system = "syncgan"
@@ -49,6 +47,7 @@ class SyncGAN(CrossModal, Settling):
         super().__init__(config, arch=arch)
         self.generator = JointGenerator(config)
         self.discriminator = Judges(config)
+        self._to_transfer: dict[str, Tensor] | None = None
 
     @torch.no_grad()
     def generate(
@@ -114,7 +113,7 @@ class SyncGAN(CrossModal, Settling):
                 "auto" is "hybrid" where there are encoders, else "optimize".
             n: results for each item, with private parts of their own.
             steps: of the optimisation; by default 50 for "hybrid" and 150 for "optimize".
-            restarts: random starts of it, of which each item keeps its best.
+            restarts: random starts of "optimize", of which each item keeps its best.
             candidates: of "nearest".
             seed: of everything random.
             output_type: of ``images``.
@@ -132,23 +131,12 @@ class SyncGAN(CrossModal, Settling):
         source = self._source(from_, to)
         for name, value in (("n", n), ("steps", steps or 1), ("restarts", restarts), ("candidates", candidates)):
             positive(name, value)
-        method = self._method(method)
-        values = self.modalities[source].read(items).to(self.device)
+        search = Search(self._method(method), steps, restarts, candidates, seed)
+        values = self._read(items, source, to if from_ is None else None).to(self.device)
         self.settle()
-        generator, judges = self.generator.eval(), self.discriminator
-        synchronizer = judges.synchronizer.eval() if judges is not None else None
-        if method == "nearest":
-            assert synchronizer is not None
-            found = choose(generator, synchronizer, values, (source, to), candidates=candidates, seed=seed)
-        elif method == "optimize":
-            found = invert(generator, synchronizer, values, source, steps=steps or 150, restarts=restarts, seed=seed)
-        else:
-            assert judges is not None
-            start = judges.encoders.eval()[source](values)
-            steps = 0 if method == "encoder" else steps or 50
-            found = invert(generator, synchronizer, values, source, steps=steps, start=start, seed=seed)
-        if method != "nearest":  # whose candidates were never to draw the item
-            self._doubt(found.error, source)
+        found = search.find(self.generator, self.discriminator, values, (source, to))
+        self._doubt(found.error, source, search.method)
+        generator = self.generator
         looks = [found.latents] + [with_private(generator, found, source, seed=seed + i) for i in range(1, n)]
         codes = torch.stack(looks, dim=1).flatten(0, 1)
         made = self._draw(codes, [to], 16)
@@ -194,10 +182,15 @@ class SyncGAN(CrossModal, Settling):
         members, held_out = data.split(training.per_group)
         averaged, live = self.generator, copy.deepcopy(self.generator).requires_grad_(True).train()
         averaged.eval().requires_grad_(False)
-        losses = SyncGANLosses(live, judges.train(), training, hinge=self.config.preset == "modern")
+        self._forget(data)
+        losses = SyncGANLosses(live, judges.train(), training, self.modalities, hinge=self.config.preset == "modern")
         batch = training.batch_size
-        yield synchronizer_stage(losses, PairBatches(data, members, batch, device=self.device, **process))
-        self._tell_synchronizer(judges, data, held_out)
+        exam = Exam(judges.synchronizer, data, held_out)
+        if training.synchronizer_steps:
+            ready = exam.reaches(training.synchronizer_auc) if training.synchronizer_auc else None
+            pairs = PairBatches(data, members, batch, device=self.device, **process)
+            yield synchronizer_stage(losses, pairs, ready=ready)
+            self.details |= exam.told()
         self._stale = True
         if training.warm_up_steps:
             size, seed = max(POOL, batch), process.get("seed", 0)
@@ -220,17 +213,21 @@ class SyncGAN(CrossModal, Settling):
             self.settle()
             batches = PairBatches(data, members, batch, device=self.device, **process)
             yield encoder_stage(averaged, judges.encoders, batches, training)
-            usual = usual_errors(averaged, judges.encoders, data)
-            self.details["encoders"] = {"steps": training.encoder_steps} | usual
+            self.details["encoders"] = {"steps": training.encoder_steps}
 
     def finetune_stages(self, data: SyncData, training: SyncGANFineTuning, **process: int) -> Iterator[Stage]:
         """Learn from a few more pairs, beside all the unpaired items given: the stages of training, gently."""
         yield from self.stages(data, training, **process)
 
+    @property
+    def _has_encoders(self) -> bool:
+        """Whether there are encoders that belong to the generators."""
+        return self.discriminator is not None and "encoders" in self.details
+
     def _method(self, method: str) -> str:
         """The method to use, once it is known that its networks are there."""
         one_of("method", method, ("auto", "encoder", "hybrid", "nearest", "optimize"))
-        encoders = self.discriminator is not None and "encoders" in self.details
+        encoders = self._has_encoders
         if method == "auto":
             return "hybrid" if encoders else "optimize"
         if method != "optimize":
@@ -242,15 +239,48 @@ class SyncGAN(CrossModal, Settling):
             )
         return method
 
-    def _doubt(self, error: Tensor, source: str) -> None:
-        """Warn of items that are drawn worse than nearly all that the encoder was trained on."""
-        usual = self.details.get("encoders", {}).get(f"error_95_{source}")
+    def _forget(self, data: SyncData) -> None:
+        """Drop what was measured of the networks as they were, and keep the items it will be measured on again."""
+        for name in ("synchronizer", "encoders", "transfer"):
+            self.details.pop(name, None)
+        self._to_transfer = some_items(data)
+
+    def _measure_transfer(self) -> None:
+        """Once after a training: what error each way of transfer usually leaves on training items."""
+        if self._to_transfer is None:
+            return
+        self.settle()
+        methods = ["optimize"] + ["nearest"] * (self.discriminator is not None)
+        methods += ["encoder", "hybrid"] * self._has_encoders
+        self.details["transfer"] = usual_errors(self.generator, self.discriminator, self._to_transfer, methods)
+        self._to_transfer = None
+
+    def save_pretrained(self, folder: PathLike, **options: Any) -> Any:
+        """Write the model folder (see ``System.save_pretrained``), after a training with the errors of transfer."""
+        self._measure_transfer()
+        return super().save_pretrained(folder, **options)
+
+    def _doubt(self, error: Tensor, source: str, method: str) -> None:
+        """Warn of items that are met worse than nearly all training items, found in the same way."""
+        self._measure_transfer()
+        usual = self.details.get("transfer", {}).get(method, {}).get(source)
+        if usual is None and method != "nearest":  # saved before: the encoder's alone, which is the largest
+            usual = self.details.get("encoders", {}).get(f"error_95_{source}")
         worse = int((error > usual).sum()) if usual is not None else 0
         if worse:
             warn(
                 f"{worse} of {len(error)} items are met worse than 95% of the training items (error above {usual}); "
                 "what they become may mean nothing."
             )
+
+    def _read(self, items: Any, source: str, to: str | None) -> Tensor:
+        """Items of ``source``; what cannot be read may turn out to be ``to`` already, if that is given."""
+        try:
+            return self.modalities[source].read(items)
+        except ImageInputError:
+            if to is None or not _reads(self.modalities[to], items):
+                raise
+        raise ImageInputError(f"the items are {to} already; name another modality as to, or pass items of {source}.")
 
     def _source(self, from_: str | None, to: str) -> str:
         others = [name for name in self.modalities if name != to]
@@ -266,19 +296,16 @@ class SyncGAN(CrossModal, Settling):
         parts = [part.to(self.device) for part in codes.float().split(size)]
         return {name: torch.cat([generator.one(part, name).float().cpu() for part in parts]) for name in names}
 
-    def _tell_synchronizer(self, judges: Judges, data: SyncData, held_out: Sequence[Mapping[str, Tensor]]) -> None:
-        """Say how well held-out items are matched, over all pairs of the first two modalities."""
-        if not held_out:
-            return
-        one, other = tuple(self.modalities)[:2]
-        found = held_out_auc(judges.synchronizer, data, held_out, (one, other))
-        self.details["synchronizer"] = {"held_out_auc": round(found, 4)}
-        tell(f"The synchronizer tells matching from other pairs with an AUC of {found:.3f} on held-out items.")
-        if found < READY:
-            warn("the synchronizer hardly tells what belongs together; give more pairs or more synchronizer_steps.")
-
     def _preview(self) -> Tensor:
         with self.unsettled():
             made = self.generate(32)
-        square = [values for values in made.values.values() if values.shape[-1] > 1]
+        square = [values for values in made.values.values() if is_picture(values)]
         return side_by_side(square) if square else made.tensor
+
+
+def _reads(modality: Modality, items: Any) -> bool:
+    try:
+        modality.read(items)
+    except LowshotganError:
+        return False
+    return True

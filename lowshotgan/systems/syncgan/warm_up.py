@@ -90,7 +90,7 @@ class Redrawing:
             for name, values in data.values.items():
                 fitted = values[:: max(1, len(values) // FITTED)]
                 found = torch.cat([synchronizer.embed(part.to(device), name).cpu() for part in fitted.split(POOL)])
-                self.private[name] = PrivateCodes(fitted, found, live.private_dim).to(device)
+                self.private[name] = PrivateCodes(fitted, found, live.privates[name]).to(device)
                 embeddings.append(found)
             together = torch.cat(embeddings)
             used = min(live.concept_dim, *together.shape)
@@ -120,7 +120,7 @@ class Redrawing:
 
 def redrawing_error(drawn: Tensor, items: Tensor) -> Tensor:
     """``(B,)`` mean absolute difference, over several resolutions where there are any."""
-    return pyramid_error(drawn, items) if items.shape[-1] > 1 else absolute_difference(drawn, items)
+    return pyramid_error(drawn, items) if min(items.shape[2:]) > 1 else absolute_difference(drawn, items)
 
 
 def warm_up_stage(

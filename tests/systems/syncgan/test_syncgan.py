@@ -15,8 +15,16 @@ from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.losses.synchrony import all_pairs_synchrony
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANTraining
 from lowshotgan.systems.syncgan.data import PairBatches, read_sync_data
-from lowshotgan.systems.syncgan.modalities import ImageModality, SpectrogramModality, VectorModality, parse_modality
-from lowshotgan.systems.syncgan.networks import Concat, TwoTower, branch, make_discriminator, make_generator
+from lowshotgan.systems.syncgan.modalities import ImageModality, SpectrogramModality, VectorModality
+from lowshotgan.systems.syncgan.networks import (
+    Concat,
+    TwoTower,
+    branch,
+    branches_for,
+    make_discriminator,
+    make_generator,
+)
+from lowshotgan.systems.syncgan.specs import parse_modality
 from lowshotgan.systems.syncgan.stages import encoder_terms
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
@@ -70,7 +78,7 @@ def test_official_networks_have_the_released_sizes():
     down = (25 * 8 + 8) + 16 + (8 * 16 * 9 + 16) + (784 * 128 + 128) + 129
     assert count(make_discriminator((1, 28, 28), config)) == down
     assert count(branch((1, 28, 28), 16)) == (25 * 16 + 16) + 32 + (16 * 32 * 9 + 32) + 1568 * 256 + 256
-    concat = Concat({"a": (1, 28, 28), "b": (1, 28, 28)}, 16)
+    concat = Concat(branches_for({"a": (1, 28, 28), "b": (1, 28, 28)}, 16))
     assert count(concat.heads) == 512 * 256 + 256 + 257
     widths = [1024, 512, 256, 128, 64]
     for side, channels in ((32, 1), (64, 3)):
@@ -102,7 +110,7 @@ def test_the_concept_is_shared_and_the_rest_private():
 @pytest.mark.parametrize("kind", [TwoTower, Concat])
 def test_all_combinations_are_the_pairs_one_by_one(kind):
     torch.manual_seed(0)
-    judge = kind({"a": (1, 16, 16), "b": (2, 1, 1), "c": (3, 1, 1)}, 4).eval()
+    judge = kind(branches_for({"a": (1, 16, 16), "b": (2, 1, 1), "c": (3, 1, 1)}, 4)).eval()
     a, b = torch.randn(3, 1, 16, 16), torch.randn(4, 2, 1, 1)
     table = judge.combinations(a, b, ("a", "b"))
     for i in range(3):
@@ -112,7 +120,7 @@ def test_all_combinations_are_the_pairs_one_by_one(kind):
 
 
 def test_the_two_towers_are_a_scaled_product():
-    judge = TwoTower({"a": (2, 1, 1), "b": (2, 1, 1)}, 4).eval()
+    judge = TwoTower(branches_for({"a": (2, 1, 1), "b": (2, 1, 1)}, 4)).eval()
     x = torch.randn(3, 2, 1, 1)
     u, v = judge.towers["a"](x), judge.towers["b"](x)
     expected = torch.exp(torch.tensor(2.3)) * torch.cosine_similarity(u, v, dim=1) - 5
@@ -396,7 +404,7 @@ def test_encoders_learn_codes_and_start_the_search(tmp_path):
     again = load(tmp_path)
     items = again.generate(20, modality="a").values["a"].flatten(1)
     direct = again.transfer(items, to="b", method="encoder")
-    usual = run.model.details["encoders"]["error_95_a"]
+    usual = run.model.details["transfer"]["encoder"]["a"]
     mean = (items - items.mean(0)).square().mean()
     assert float(direct.error.mean()) < 0.2 * float(mean) and direct.error.max() < 3 * usual
     wanted = run.model.discriminator.encoders["a"](items[:, :, None, None])
@@ -451,14 +459,20 @@ def test_training_resumes_bit_for_bit(tmp_path):
     "options",
     [{"modalities": ("a=vector:2",)}, {"modalities": ("a=vector:2", "a=vector:3")}, {"concept_dim": 0},
      {"preset": "official", "modalities": ("a=image:1x16x16", "b=vector:2")}, {"synchronizer": "three"},
-     {"private_dim": -1}],
+     {"private_dim": -1}, {"private_dim": (2,)}, {"private_dim": (2, -1)}, {"prior": "flat"}],
 )  # fmt: skip
 def test_unusable_configurations_are_refused(options):
     with pytest.raises(ConfigError):
         SyncGANConfig(**options)
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 1}, {"steps": 0}, {"sync_weight": -1}, {"async_weight": -0.5}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 1}, {"steps": 0}, {"sync_weight": -1}, {"async_weight": -0.5}, {"synchronizer_auc": 1.5},
+        {"synchronizer_steps": -1}, {"discriminator_lr": 0.0},
+    ],
+)  # fmt: skip
 def test_unusable_training_settings_are_refused(options):
     with pytest.raises(ConfigError):
         SyncGANTraining(**options)
