@@ -37,6 +37,7 @@ class Card:
         preprocessing: how training images were made.
         metrics: each with ``name``, ``value`` and perhaps ``std``, ``n``, ``reference``, ``protocol``.
         recipe: the file or recipe that trained it.
+        history: sentences on how it was trained: steps, batch size, the base's revision.
         preview: file name of a picture beside the card.
         use: lines of Python that use ``model``; those of a model that samples unless given.
         notes: further text in Markdown: limits, uncurated samples.
@@ -56,6 +57,7 @@ class Card:
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     metrics: Sequence[Mapping[str, Any]] = ()
     recipe: str | None = None
+    history: Sequence[str] = ()
     preview: str | None = None
     use: str | None = None
     notes: str = ""
@@ -160,11 +162,13 @@ def _use(card: Card) -> str:
 
 def _data(card: Card) -> str:
     lines = ["## Training"]
-    if card.base:
-        shots = f" on {card.shots} images" if card.shots is not None else ""
-        lines.append(f"Fine-tuned{shots} from `{card.base}`.")
+    if card.base or card.shots is not None:
+        shots = f" on {card.shots} image{'s' * (card.shots != 1)}" if card.shots is not None else ""
+        lines.append(f"Fine-tuned{shots}" + (f" from `{card.base}`." if card.base else "."))
     if card.recipe:
         lines.append(f"Recipe: `{card.recipe}`.")
+    if card.history:
+        lines.append(" ".join(card.history))
     if card.data:
         rows = [[_source(row), row.get("author"), row.get("images"), row.get("license")] for row in card.data]
         lines.append(_table(["Data", "Author", "Images", "Licence"], rows))

@@ -8,7 +8,7 @@ from lowshotgan.errors import ConfigError, WeightsError, WeightsFormatError
 from lowshotgan.hub.card import Card, render_card
 from lowshotgan.hub.deltas import read_delta
 from lowshotgan.hub.files import CARD, CONFIG, DELTA_CONFIG, DELTA_TENSORS, DISCRIMINATOR, MODEL, read_config
-from lowshotgan.hub.manifest import load_manifest
+from lowshotgan.hub.finetuned import card_fields, public_name
 from lowshotgan.hub.tensors import read_tensors
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _UPLOADED = {CONFIG, MODEL, DISCRIMINATOR, DELTA_CONFIG, DELTA_TENSORS, CARD, "LICENSE"}
 _UPLOADED |= {"training_args.json", "metrics.json"}
+PREVIEW = "preview.png"
 _PICTURES = {".png", ".webp", ".jpg"}
 
 
@@ -28,6 +29,7 @@ def push_folder(
     revision: str | None = None,
     token: str | bool | None = None,
     commit_message: str | None = None,
+    license: str | None = None,
 ) -> str:
     """Upload a model or delta folder as one commit; the repository is made if needed.
 
@@ -42,6 +44,8 @@ def push_folder(
         revision: branch to commit to, made if needed; the main branch by default.
         token: access token; by default the stored one or ``HF_TOKEN``.
         commit_message: by default ``Upload <arch> with lowshotgan <version>``.
+        license: SPDX name of the licence you give the weights, for the card; it must agree with that of the base and of
+            the training images.
 
     Returns:
         Address of the commit, or of the pull request.
@@ -62,7 +66,7 @@ def push_folder(
     api = HfApi(token=token, library_name="lowshotgan", library_version=__version__)
     message = commit_message or f"Upload {arch} with lowshotgan {__version__}"
     try:
-        return _upload(api, folder, repo_id, arch, private, create_pr, revision, message)
+        return _upload(api, folder, repo_id, arch, private, create_pr, revision, message, license)
     except Exception as error:  # the HTTP library below differs between hub versions, and so do its errors
         raise WeightsError(
             f"{folder} was not uploaded to {repo_id}: {type(error).__name__}: {error}\n"
@@ -102,6 +106,7 @@ def _upload(
     create_pr: bool,
     revision: str | None,
     message: str,
+    license: str | None,
 ) -> str:
     api.create_repo(repo_id, private=private, exist_ok=True)
     if revision is not None:
@@ -111,7 +116,7 @@ def _upload(
     if card_is_there:
         names = [name for name in names if name != CARD]
     elif CARD not in names:
-        _write_card(folder, repo_id, arch)
+        _write_card(folder, repo_id, arch, license)
         names.append(CARD)
     commit = api.upload_folder(
         repo_id=repo_id,
@@ -133,22 +138,20 @@ def _is_uploaded(path: Path) -> bool:
     return not path.name.startswith(".") and (path.name in _UPLOADED or path.suffix in _PICTURES)
 
 
-def _write_card(folder: Path, repo_id: str, arch: str) -> None:
-    base = read_delta(folder).base if (folder / DELTA_CONFIG).is_file() else read_config(folder).get("base")
+def _write_card(folder: Path, repo_id: str, arch: str, license: str | None) -> None:
+    delta = read_delta(folder) if (folder / DELTA_CONFIG).is_file() else None
+    about = read_config(folder) if (folder / CONFIG).is_file() else {}
+    details = about.get("details") or (delta.config.get("details", {}) if delta else {})
     pictures = sorted(path.name for path in folder.iterdir() if path.suffix in _PICTURES)
+    base = public_name(delta.base if delta else about.get("base"))
+    told = {"base": base} | card_fields(details)
     card = Card(
         name=repo_id.partition("/")[2],
         arch=arch,
         load=f"hf-hub:{repo_id}",
-        base=_public_name(base),
         adapter=_is_delta(folder),
         preview=pictures[0] if pictures else None,
+        license=license,
+        **told,
     )
     (folder / CARD).write_text(render_card(card), encoding="utf-8")
-
-
-def _public_name(base: object) -> str | None:
-    """A base as others find it: published weights or a repository; a folder of this disk says nothing to them."""
-    if isinstance(base, str) and base.startswith("hf-hub:"):
-        return base.removeprefix("hf-hub:").partition("@")[0]
-    return base if isinstance(base, str) and base in load_manifest() else None

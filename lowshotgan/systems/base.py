@@ -3,17 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from PIL import Image
 from torch import nn
 
 from lowshotgan.checks import check_types, with_preset
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import IMAGE_OPTIONS, ImageSet, load_images
 from lowshotgan.errors import ConfigError, UnsupportedVerbError, WeightsFormatError
-from lowshotgan.hub.push import push_folder
+from lowshotgan.hub.finetuned import fact_files
+from lowshotgan.hub.push import PREVIEW, push_folder
 from lowshotgan.hub.remote import ModelFiles, resolve_model
 from lowshotgan.hub.store import (
     OTHER_ARGUMENTS,
@@ -211,6 +214,8 @@ class System(nn.Module):
     ) -> Path:
         """Write ``config.json``, ``model.safetensors`` and, if there is one, ``discriminator.safetensors``.
 
+        A model that a recipe adapted also writes how (``training_args.json``) and what was measured (``metrics.json``).
+
         Args:
             folder: made if needed.
             discriminator: whether to save the discriminator, which fine-tuning the model needs.
@@ -220,9 +225,15 @@ class System(nn.Module):
             WeightsFormatError: if a weight is NaN or infinite.
         """
         judge = self.discriminator.state_dict() if discriminator and self.discriminator is not None else None
+        files = {**fact_files(self.details), **(extra_files or {})}
         return write_model_folder(
-            folder, self.describe(), self.generator.state_dict(), discriminator=judge, extra_files=extra_files
+            folder, self.describe(), self.generator.state_dict(), discriminator=judge, extra_files=files
         )
+
+    def card_picture(self) -> Image.Image | None:
+        """The images of seeds 0 to 15 in one picture, for a card; ``None`` if the model draws from more than seeds."""
+        takes_seeds = "seeds" in signature(self.generate).parameters
+        return self.generate(seeds=range(16)).grid() if takes_seeds else None
 
     @classmethod
     def from_pretrained(cls, name: PathLike, *, revision: str | None = None, local_files_only: bool = False) -> Self:
@@ -248,12 +259,15 @@ class System(nn.Module):
         """Upload the model to ``owner/name`` on the Hugging Face hub in one commit and return its URL.
 
         Options are those of ``hub.push.push_folder``: ``private``, ``create_pr``, ``revision``, ``token``,
-        ``commit_message``. An existing README is kept.
+        ``commit_message``, ``license``. The card shows seeds 0 to 15, where the model draws from seeds alone, and what is
+        known of the training. An existing README is kept.
         """
         import tempfile
 
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
+            if (picture := self.card_picture()) is not None:
+                picture.save(Path(folder) / PREVIEW)
             return push_folder(folder, repo_id, **options)
 
 

@@ -7,25 +7,26 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import Any, cast
 
 from lowshotgan.draws import Draws, latents_from_seeds
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.adapted import AdaptedGenerator
+from lowshotgan.finetune.heads import Judge
 from lowshotgan.finetune.judge import make_judge
 from lowshotgan.finetune.recipe import Recipe
 from lowshotgan.finetune.selector import Selector, Snapshot, draw_samples
 from lowshotgan.messages import tell, warn
 from lowshotgan.metrics.memorization import Memorization, memorization
+from lowshotgan.nets.stylegan2 import Discriminator
 from lowshotgan.systems.stylegan2.system import StyleGAN2
 from lowshotgan.train.adaptation import Adaptation, AdaptOptions
 from lowshotgan.train.estimate import Estimate, estimate_stage
-from lowshotgan.train.log import standard_hooks
+from lowshotgan.train.facts import finetuning_facts
+from lowshotgan.train.log import standard_hooks, tell_stop
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
-from lowshotgan.train.outcome import Outcome, report_content
+from lowshotgan.train.outcome import Outcome, report_content, verdict
 from lowshotgan.train.report import write_report
 from lowshotgan.train.run import RunFolder
 from lowshotgan.train.source import TrainResult
@@ -50,7 +51,7 @@ class FinetuneResult(TrainResult):
         recipe: what was run, with every setting resolved.
         proximity: how far the target is from the source; about 1 for the source's own images, larger the farther.
         history: scores by step.
-        snapshots: the kept ones, best first; ``at(step)`` gives their models.
+        snapshots: the kept ones, best first; ``at(step)`` gives their models, and later ``load(run, at=step)``.
         memorization: what the final model copies of the K images.
         report_path: ``report.html`` in the run folder ``output_dir``.
         estimate: time and memory predicted before the first step.
@@ -59,7 +60,7 @@ class FinetuneResult(TrainResult):
 
     model: StyleGAN2
     recipe: Recipe
-    proximity: float | None
+    proximity: float
     history: Sequence[Mapping[str, float]]
     snapshots: Sequence[Snapshot]
     memorization: Memorization
@@ -76,8 +77,7 @@ class FinetuneResult(TrainResult):
         found = {snapshot.step: snapshot for snapshot in self.snapshots}
         if step not in found:
             raise RecipeError(f"no snapshot of step {step} was kept; there are {sorted(found)}.")
-        assert self.model.adapted is not None
-        return with_delta(self.model, self.model.adapted, found[step].tensors)
+        return at_snapshot(self.model, found[step])
 
 
 def adapt(
@@ -113,59 +113,76 @@ def adapt(
     estimate = estimate_stage(
         stage, machine, score=lambda: selector.judge(selector.samples()), scores=stage.steps // selector.every
     )
-    if progress and machine.is_main:
-        _announce(work, estimate)
+    if machine.is_main:
+        _announce(work, estimate, everything=progress)
     standard = standard_hooks(run.path, budget=work.settings.budget, progress=progress, tensorboard=tensorboard)
-    fixed = {key: value for key, value in config.items() if key != "budget"}
     done = fit(
         [stage],
         output_dir=run.path,
         machine=machine,
-        settings=replace(work.settings, config=fixed),
+        settings=replace(work.settings, config=work.identity()),
         hooks=[*standard, *hooks],
         begin=lambda: run.begin(config),
     )
+    if machine.is_main:
+        tell_stop(done, budget=work.settings.budget, folder=run.path)
     if done.stopped == "interrupted":
-        tell(f"Stopped at step {done.steps}; a checkpoint is in {run.path}. Run the same command again to go on.")
         raise KeyboardInterrupt
-    return _finish(work, run, average, selector, done, estimate)
+    judge = cast(Judge, stage.modules["discriminator"])
+    return _finish(work, run, average, judge.discriminator, selector, done, estimate)
 
 
-def with_delta(model: StyleGAN2, adapted: AdaptedGenerator, tensors: Mapping[str, Tensor]) -> StyleGAN2:
-    """A model like ``model`` whose generator has other trained tensors."""
-    other = AdaptedGenerator(adapted.source, adapted.trainables)
-    other.load_delta(tensors)
-    return StyleGAN2.from_adapted(other, like=model, base_name=model.base_name)
+def at_snapshot(model: StyleGAN2, snapshot: Snapshot) -> StyleGAN2:
+    """A model like the fine-tuned ``model``, with what was trained until another moment."""
+    assert model.adapted is not None
+    adapted = AdaptedGenerator(model.adapted.source, model.adapted.trainables)
+    adapted.load_delta(snapshot.tensors)
+    other = StyleGAN2.from_adapted(adapted, like=model, base_name=model.base_name)
+    facts = {name: fact for name, fact in model.details["finetuning"].items() if name != "measured"}
+    other.details = {**model.details, "finetuning": {**facts, "chosen_step": snapshot.step}}
+    return other
 
 
-def _announce(work: Adaptation, estimate: Estimate) -> None:
-    """Say what was read, what will be done and how long it takes."""
+def _announce(work: Adaptation, estimate: Estimate, *, everything: bool) -> None:
+    """Say what was read and, with ``everything``, what will be done and how long it takes."""
     tell(work.images.report.summary())
-    if work.proximity is not None:
-        name = work.base.source_name or work.base.arch
-        tell(
-            f"Distance to {name}: {work.proximity:.2f} ({work.distance}; 1 is as far as its own images are from each other)."
-        )
+    if not everything:
+        return
+    flip = "mirrored at random; flip=False (--no-flip) for text and faces that look one way"
+    tell(f"K = {work.k}: the images are {flip if work.recipe.flip else 'never mirrored'}.")
+    name = work.base.source_name or work.base.arch
+    tell(
+        f"Distance to {name}: {work.proximity:.2f} ({work.distance}; 1 is as far as its own images are from each other)."
+    )
     tell(work.why())
     limit = work.settings.budget
     tell(f"{work.recipe.steps} steps, {estimate}." + (f" Budget: {limit:.0f} s." if limit else ""))
+
+
+def _save_snapshots(model: StyleGAN2, selector: Selector, run: RunFolder) -> None:
+    """Write what each kept snapshot trained beside the model, in place of those of an earlier end of the run."""
+    for former in run.snapshots.values():
+        former.unlink()
+    for snapshot in selector.snapshots:
+        at_snapshot(model, snapshot).save_delta(run.snapshot(snapshot.step))
 
 
 def _finish(
     work: Adaptation,
     run: RunFolder,
     average: AdaptedGenerator,
+    trained: Discriminator,
     selector: Selector,
     done: FitResult,
     estimate: Estimate,
 ) -> FinetuneResult:
-    """Choose a snapshot, save the model and write the report."""
+    """Choose a snapshot, save the model with the discriminator of the last step, and write the report."""
     base_name = work.base.source_name
-    last = StyleGAN2.from_adapted(copy.deepcopy(average), like=work.base, base_name=base_name)
+    last = StyleGAN2.from_adapted(copy.deepcopy(average), like=work.base, base_name=base_name, discriminator=trained)
     if not selector.history or selector.history[-1]["step"] != done.steps:
         selector.score(done.steps)
     chosen = selector.restore()
-    model = StyleGAN2.from_adapted(average, like=work.base, base_name=base_name)
+    model = StyleGAN2.from_adapted(average, like=work.base, base_name=base_name, discriminator=trained)
     if not selector.qualifies():
         warn(
             f"no snapshot kept both limits (diversity at least {selector.limits.min_diversity:.0%} of the base, copies at "
@@ -174,11 +191,14 @@ def _finish(
     seeds = list(range(COPY_SAMPLES))
     samples = draw_samples(model.generator, latents_from_seeds(seeds, model.generator.z_dim))
     copies = memorization(samples, work.pixels, extractor=work.extractor)
+    model.details["finetuning"] = finetuning_facts(work, selector, chosen, copies, done)
     content = report_content(work, Outcome(run, model, selector, chosen, samples, copies, done, estimate))
     report_path = run.path / "report.html"
     if work.machine.is_main:
         model.save_pretrained(run.model)
         report_path = write_report(content, run.path)
+        _save_snapshots(model, selector, run)
+        tell(verdict(selector, chosen, copies, names=work.images.names))
         tell(f"Model and report are in {run.path}: open {report_path}.")
     model.source_name = str(run.path)
     work.machine.wait()

@@ -1,6 +1,8 @@
 """``push_to_hub`` of every system, and loading what was pushed, against the hub on loopback."""
 
 import importlib.util
+import inspect
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,16 @@ from lowshotgan.hub.store import state_digest
 from lowshotgan.systems.registry import SYSTEMS
 from lowshotgan.systems.stylegan2.system import StyleGAN2
 
+FACTS = {
+    "recipe": "wedit",
+    "settings": {"lr": 0.01},
+    "images": 7,
+    "steps": 40,
+    "chosen_step": 30,
+    "base": {"name": "stylegan2", "revision": None, "sha256": "ab12"},
+    "preprocessing": {"fit": "pad", "width": None},
+    "measured": [{"name": "KD-lsg1", "value": 0.02, "n": 128, "reference": "its own 7 training images"}],
+}
 CONTRACT = Path(__file__).parents[1] / "contract"
 
 PUSH_AND_LOAD = """
@@ -20,7 +32,7 @@ from lowshotgan.api import load
 from lowshotgan.hub.store import state_digest
 found = {}
 for name in names:
-    url = load(name).push_to_hub(f'me/{name}', commit_message=f'the {name}')
+    url = load(name).push_to_hub(f'me/{name}', commit_message=f'the {name}', license='CC0-1.0')
     again = load(f'hf-hub:me/{name}')
     found[name] = [url, type(again).__name__, state_digest(again.state_dict()), again.source_name]
 answer(found)
@@ -46,7 +58,9 @@ def models(tmp_path, monkeypatch):
     base = load("stylegan2")
     adapted = AdaptedGenerator(base.generator, parse_trainables("w_offset"))
     adapted.load_delta({name: value + 0.5 for name, value in adapted.delta().items()})
-    StyleGAN2.from_adapted(adapted, like=base, base_name="stylegan2").save_pretrained("tuned")
+    tuned = StyleGAN2.from_adapted(adapted, like=base, base_name="stylegan2")
+    tuned.details["finetuning"] = FACTS
+    tuned.save_pretrained("tuned")
     return [*SYSTEMS, "tuned"]
 
 
@@ -60,6 +74,22 @@ def test_every_system_is_pushed_whole_and_loads_again(hub, process, models, tmp_
         assert source == f"hf-hub:me/{name}@{commit}"
         assert hub.repositories[f"me/{name}"].messages == [f"the {name}"]
         pushed = hub.files(f"me/{name}", commit)
-        assert set(pushed) == {path.name for path in (tmp_path / name).iterdir()} | {"README.md"}, name
+        written = {path.name for path in (tmp_path / name).iterdir()}
+        picture = {"preview.png"} if "seeds" in inspect.signature(model.generate).parameters else set()
+        assert set(pushed) == written | {"README.md"} | picture, name
         card = pushed["README.md"].decode()
         assert f'load("hf-hub:me/{name}")' in card and f"- {model.arch}" in card and "base_model" not in card
+        assert ("(preview.png)" in card) == bool(picture)
+    card = hub.files("me/tuned")["README.md"].decode()
+    for part in (
+        "- k-shot:7",
+        "license: cc0-1.0",
+        "Recipe: `wedit`",
+        "for 40 steps",
+        "`ab12`",
+        "| KD-lsg1 | 0.02 | 128 |",
+    ):
+        assert part in card, part
+    assert json.loads(hub.files("me/tuned")["training_args.json"])["settings"] == {"lr": 0.01}
+    assert json.loads(hub.files("me/tuned")["metrics.json"])[0]["name"] == "KD-lsg1"
+    assert load("tuned").details["finetuning"] == FACTS

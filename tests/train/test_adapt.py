@@ -60,6 +60,36 @@ def test_the_run_folder_holds_model_delta_and_report(base, tmp_path):
     assert report["summary"]["k"] == 4 and report["summary"]["recipe"] == "auto"
 
 
+def test_an_adapted_model_remembers_how_it_was_made(base, tmp_path):
+    base.save_pretrained(tmp_path / "base")
+    base = load(tmp_path / "base")
+    result = run(base, tmp_path / "run", fit="pad", seed=5)
+    folder = tmp_path / "run" / "model"
+    facts = json.loads((folder / "config.json").read_text())["details"]["finetuning"]
+    told = {name: facts[name] for name in ("recipe", "images", "steps", "seed")}
+    assert told == {"recipe": "wedit", "images": 4, "steps": 20, "seed": 5}
+    assert facts["base"] == {"name": str(tmp_path / "base"), "revision": None, "sha256": base.digest}
+    assert facts["preprocessing"]["fit"] == "pad" and facts["settings"] == result.recipe.to_dict()
+    measured = json.loads((folder / "metrics.json").read_text())
+    assert [one["name"] for one in measured] == ["KD-tiny", "diversity-tiny", "memorised-tiny"]
+    assert json.loads((folder / "training_args.json").read_text())["settings"] == facts["settings"]
+    assert load(tmp_path / "run").details == result.model.details
+    result.model.save_delta(tmp_path / "delta")
+    assert load(tmp_path / "delta").details == result.model.details
+    half = result.model.blend(0.5)
+    assert half.details["blend"] == 0.5 and "blend" not in result.model.details
+
+
+def test_the_trained_discriminator_is_kept(base, tmp_path):
+    before = {name: value.clone() for name, value in base.discriminator.state_dict().items()}
+    result = run(base, tmp_path / "run", recipe="tgan", steps=3)
+    after = result.model.discriminator.state_dict()
+    assert not all(torch.equal(after[name], value) for name, value in before.items())
+    assert all(torch.equal(base.discriminator.state_dict()[name], value) for name, value in before.items())
+    stored = load(tmp_path / "run").discriminator.state_dict()
+    assert all(torch.equal(stored[name], value) for name, value in after.items())
+
+
 def test_blend_goes_from_base_to_adapted(base, tmp_path):
     result = run(base, tmp_path / "run", lr=0.05)
     start, end = base.generate(3).tensor, result.model.generate(3).tensor

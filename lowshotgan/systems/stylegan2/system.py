@@ -75,15 +75,23 @@ class StyleGAN2(System):
 
     @classmethod
     def from_adapted(
-        cls, adapted: AdaptedGenerator, *, like: "StyleGAN2", base_name: str | None = None
+        cls,
+        adapted: AdaptedGenerator,
+        *,
+        like: "StyleGAN2",
+        base_name: str | None = None,
+        discriminator: Discriminator | None = None,
     ) -> "StyleGAN2":
-        """A model with ``adapted`` merged into a plain generator; configuration and discriminator are ``like``'s.
+        """A model with ``adapted`` merged into a plain generator; the configuration is ``like``'s.
 
-        It has no ``source_name`` until it is saved: it is another model than its base, which is called ``base_name``.
+        The discriminator has the weights of ``discriminator``, which fine-tuning trained, or those of ``like``'s. The
+        model has no ``source_name`` until it is saved: it is another model than its base, which is called ``base_name``.
         """
         model = cls(like.config, arch=like.arch)
         model.generator = adapted.merge().requires_grad_(False)
         model.discriminator = copy.deepcopy(like.discriminator)
+        if discriminator is not None and model.discriminator is not None:
+            model.discriminator.load_state_dict(discriminator.state_dict())
         model.adopt(adapted, base_name=base_name)
         return model.eval()
 
@@ -109,6 +117,7 @@ class StyleGAN2(System):
         blended = copy.deepcopy(self)
         blended.generator = merged.to(next(self.generator.parameters()))
         blended._adapted, blended.base_name, blended.source_name = (), None, None
+        blended.details["blend"] = strength
         return blended
 
     def save_delta(self, path: PathLike) -> Path:
@@ -122,7 +131,7 @@ class StyleGAN2(System):
         """
         adapted = self._need_adapted("save_delta")
         trained = [part.to_dict() for part in adapted.trainables]
-        about = {"arch": self.arch, "config": asdict(self.config), "trainable": trained}
+        about = {"arch": self.arch, "config": asdict(self.config), "trainable": trained, "details": self.details}
         digest = state_digest(adapted.source.state_dict())
         return write_delta(path, adapted.delta(), base_digest=digest, base=self.base_name, config=about)
 
@@ -135,7 +144,9 @@ class StyleGAN2(System):
         delta = read_delta(path, base_digest=self.digest)
         adapted = AdaptedGenerator(copy.deepcopy(self.generator), parse_trainables(delta.config["trainable"]))
         adapted.load_delta(delta.tensors)
-        return StyleGAN2.from_adapted(adapted, like=self, base_name=self.source_name)
+        model = StyleGAN2.from_adapted(adapted, like=self, base_name=self.source_name)
+        model.details = dict(delta.config.get("details", {}))
+        return model
 
     def save_pretrained(
         self, folder: PathLike, *, discriminator: bool = True, extra_files: Mapping[str, Any] | None = None
