@@ -368,6 +368,9 @@ def evaluate(
     base: Any = None,
     shots: int | None = None,
     content: Any = None,
+    fit: str | None = None,
+    background: tuple[int, int, int] | None = None,
+    device: str | None = None,
     **data: Any,
 ) -> MetricReport:
     """Score a model's samples, or a folder of generated images, against reference images.
@@ -390,7 +393,11 @@ def evaluate(
         base: the unadapted model, for consistency.
         shots: exemplars of one translation, for translators; 5 by default.
         content: images to translate, for translators; the reference's own by default.
-        data: further options of ``load_images`` for the reference (``fit``, ``include`` ...).
+        fit: "crop" or "pad", for reference and training images alike; what the model was fine-tuned with unless given,
+            if it remembers that, else "crop".
+        background: colour behind transparency and padding; like ``fit``, else white.
+        device: where models that are loaded here draw, and where the extractor runs; the device of the model unless given.
+        data: further options of ``load_images`` for the reference (``include`` ...).
 
     Returns:
         A ``MetricReport``; ``print(report)`` shows a table, ``report.to_dict()`` plain values.
@@ -399,17 +406,23 @@ def evaluate(
         ConfigError: for an unknown metric or extractor.
         ImageInputError: for unreadable images.
     """
-    model = _as_model(model_or_images)
+    model = _as_model(model_or_images, device)
+    reading: dict[str, Any] = {
+        key: value for key, value in (("fit", fit), ("background", background)) if value is not None
+    }
     translating = {key: value for key, value in (("shots", shots), ("content", content)) if value is not None}
     if model is not None and model.own_evaluation:
         _refuse(model.system, train=train, metrics=metrics, base=base, seeds=seeds, resolution=resolution)
-        report: MetricReport = model.evaluate(reference, n=n, seed=seed, extractor=extractor, **translating, **data)
+        report: MetricReport = model.evaluate(
+            reference, n=n, seed=seed, extractor=extractor, **translating, **reading, **data
+        )
         return report
+    reading = _preprocessing(model) | reading
     _refuse("no translator", **translating)
     side = resolution or (model.config.resolution if model is not None else 64)
     used = parse_seeds(seeds, None if seeds is not None else n)
     options = {"truncation": truncation} if truncation != 1.0 else {}
-    held_out = read_held_out(model, reference, **data) if isinstance(model, PairedSystem) else None
+    held_out = read_held_out(model, reference, **reading, **data) if isinstance(model, PairedSystem) else None
     if held_out is not None:
         _refuse("pairs are compared at the model's size with its own source", base=base, resolution=resolution)
         shared: dict[str, Any] = {"train": train, "metrics": metrics, "extractor": extractor, "seed": seed}
@@ -418,16 +431,23 @@ def evaluate(
         fake = to_uint8(as_rgb(model.generate(seeds=used, **options).tensor))
     else:
         fake = load_images(model_or_images, resolution=side).uint8()
-    source = _as_model(base)
+    source = _as_model(base, device)
     return measure(
         fake,
-        load_images(reference, resolution=side, **data).uint8(),
-        train=None if train is None else load_images(train, resolution=side).uint8(),
+        load_images(reference, resolution=side, **reading, **data).uint8(),
+        train=None if train is None else load_images(train, resolution=side, **reading).uint8(),
         source=None if source is None else to_uint8(as_rgb(source.generate(seeds=used, **options).tensor)),
         metrics=metrics,
         extractor=extractor,
         seed=seed,
+        device=check_device(device) if device is not None else "cpu" if model is None else model.device,
     )
+
+
+def _preprocessing(model: Any) -> dict[str, Any]:
+    """How the images a model was fine-tuned to were made square, as far as it remembers."""
+    known = {} if model is None else model.details.get("finetuning", {}).get("preprocessing", {})
+    return {key: known[key] for key in ("fit", "background", "enlarge") if key in known}
 
 
 def convert_checkpoint(
@@ -510,8 +530,8 @@ def _weights_name(arch: str, tag: str, weights: str | None) -> str:
     return full
 
 
-def _as_model(given: Any) -> Any:
-    """A system for a system, or for the name or folder of a model; ``None`` for images."""
+def _as_model(given: Any, device: str | None = None) -> Any:
+    """A system for a system, or for the name or folder of a model, loaded to ``device``; ``None`` for images."""
     if given is None or isinstance(given, System):
         return given
     if not isinstance(given, str | Path):
@@ -519,8 +539,8 @@ def _as_model(given: Any) -> Any:
     path = Path(given).expanduser()
     if path.is_dir():
         is_model = (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
-        return load(path) if is_model or is_run(path) else None
-    return None if path.exists() else load(given)
+        return load(path, device=device) if is_model or is_run(path) else None
+    return None if path.exists() else load(given, device=device)
 
 
 def _load(name: PathLike, *, local_files_only: bool, revision: str | None = None, with_base: bool = True) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from lowshotgan.cli.options import examples, given, json_option
+from lowshotgan.cli.options import Colour, device_option, examples, given, json_option
 from lowshotgan.cli.output import quiet_stdout, show
 
 
@@ -31,6 +31,7 @@ def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool)
         "evaluate runs/mine held_out/ --train examples/ten-shots",
         "evaluate samples/ held_out/ --metric kernel --json",
         "evaluate runs/fruits fruits/ --shots 5",
+        "evaluate runs/old held_out/ --train photos/ --fit pad --background white --device cuda",
         "evaluate runs/drawn held_out_drawings/ --partners held_out_photos/",
     ),
 )
@@ -55,7 +56,10 @@ def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool)
 @click.option("--resolution", type=click.IntRange(4), help="Side of the compared images; by default the model's.")
 @click.option("--shots", type=click.IntRange(1), help="Exemplars of one translation, for translators.")
 @click.option("--content", type=click.Path(exists=True), help="Images to translate; the reference's own by default.")
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="Of REFERENCE and --train; by default as fine-tuned.")
+@click.option("--background", type=Colour(), help="Colour behind transparency and padding; by default as fine-tuned.")
 @click.option("--seed", type=click.IntRange(0), help="Of subsets and resamples.")
+@device_option
 @json_option
 def evaluate(
     target: str, reference: str, partners: str | None, metrics: tuple[str, ...], as_json: bool, **settings: Any

@@ -59,6 +59,7 @@ def measure(
     extractor: str | Extractor | nn.Module = "auto",
     seed: int = 0,
     batch_size: int = 64,
+    device: str | torch.device = "cpu",
 ) -> MetricReport:
     """Score generated images.
 
@@ -72,6 +73,7 @@ def measure(
         extractor: anything ``load_extractor`` takes.
         seed: of subsets and resamples.
         batch_size: images the extractor sees at once.
+        device: where an extractor that is loaded here runs.
 
     Raises:
         ConfigError: if images are not uint8 ``(N, 3, H, W)``, there are no fakes, a metric is unknown, or a
@@ -84,7 +86,7 @@ def measure(
     if not len(fake):
         raise ConfigError("there are no generated images to measure; generate at least two.")
     chosen = _choose(metrics, train, source)
-    network = load_extractor(extractor)
+    network = load_extractor(extractor, device=device)
     found = _Inputs(
         fake,
         reference,
