@@ -153,8 +153,8 @@ def test_version_and_module_entry(capsys):
 
 def test_the_commands_are_those_of_the_documentation():
     expected = (
-        "list info inspect finetune train generate interpolate project translate recolor transfer evaluate doctor "
-        "download convert"
+        "list info inspect finetune train generate interpolate project translate recolor transfer synchrony evaluate "
+        "doctor download convert"
     )
     assert list(COMMANDS) == expected.split()
 

@@ -14,7 +14,7 @@ from lowshotgan.cli.convert import convert
 from lowshotgan.cli.judge import evaluate, inspect
 from lowshotgan.cli.pictures import generate, interpolate, project
 from lowshotgan.cli.recolour import recolor
-from lowshotgan.cli.transfer import transfer
+from lowshotgan.cli.transfer import synchrony, transfer
 from lowshotgan.cli.translation import translate
 from lowshotgan.errors import LowshotganError
 
@@ -32,6 +32,7 @@ COMMANDS = {
     "translate": translate,
     "recolor": recolor,
     "transfer": transfer,
+    "synchrony": synchrony,
     "evaluate": evaluate,
     "doctor": doctor,
     "download": download,

@@ -36,8 +36,11 @@ resume_option = click.option(
 seed_option = click.option("--seed", type=click.IntRange(0), help="Start of all random numbers.")
 tensorboard_option = click.option("--tensorboard", is_flag=True, default=None, help="Also write TensorBoard files.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress line.")
-
-
+aligned_option = click.option(
+    "--aligned",
+    is_flag=True,
+    help="For several modalities: what has the same place in the order of names belongs together, whatever its folder.",
+)
 set_option = click.option(
     "--set",
     "changes",
@@ -45,6 +48,15 @@ set_option = click.option(
     metavar="NAME=VALUE",
     help="Change one more setting of the recipe, such as lr=0.001; may be repeated.",
 )
+
+
+def joined(data: str | dict[str, str] | None, *, aligned: bool) -> str | dict[str, str] | None:
+    """The data of several modalities with what belongs together, by place if ``aligned``."""
+    if not aligned:
+        return data
+    if not isinstance(data, dict):
+        raise click.UsageError("--aligned is for --data NAME=PATH, once for each of several modalities.")
+    return data | {"pairs": "aligned"}
 
 
 def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
@@ -61,9 +73,19 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
         "finetune photos/ --output runs/photos --recipe cdc --set lr=0.001 --set regularizers__weight=500",
         "finetune photos/ --output runs/photos --config settings.toml --dry-run",
         "finetune drawings/ --partners photos/ --model runs/lado --output runs/drawn",
+        "finetune --data image=more/ --data audio=said/ --aligned --model runs/digits --output runs/more",
     ),
 )
-@click.argument("images", type=click.Path(exists=True))
+@click.argument("images", type=click.Path(exists=True), required=False)
+@click.option(
+    "-d",
+    "--data",
+    type=Part(),
+    multiple=True,
+    callback=parts,
+    help="For models of several modalities, instead of IMAGES: NAME=PATH, once for each.",
+)
+@aligned_option
 @click.option(
     "--partners",
     type=click.Path(exists=True),
@@ -95,7 +117,9 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
 @dry_run_option
 @json_option
 def finetune(
-    images: str,
+    images: str | None,
+    data: str | dict[str, str] | None,
+    aligned: bool,
     partners: str | None,
     output: str,
     model: str,
@@ -108,18 +132,23 @@ def finetune(
     """Adapt a pretrained generator to the IMAGES in a folder or zip.
 
     A model that learns from pairs takes them as IMAGES with --partners, or as a folder of images that show both partners
-    side by side, source on the left.
+    side by side, source on the left. A model of several modalities takes --data.
 
     The run folder receives the adapted model, samples and a report. The same command continues a run that
     was stopped.
     """
     from lowshotgan import api
 
+    if (images is None) == (data is None) or (partners is not None and images is None):
+        raise click.UsageError("give either IMAGES, maybe with --partners, or --data NAME=PATH for each modality.")
+    parts_of_pairs = joined(data, aligned=aligned)
     options = given(**options) | overrides(changes) | running(output, dry_run, quiet, as_json)
+    if parts_of_pairs is not None:
+        options["pairs"] = parts_of_pairs
+    elif partners is not None:
+        options["pairs"] = (partners, images)
     with quiet_stdout(as_json):
-        if partners is not None:
-            options["pairs"] = (partners, images)
-        result = api.finetune(model, None if partners else images, **options)
+        result = api.finetune(model, None if "pairs" in options else images, **options)
     _show_result(output, result, as_json=as_json)
 
 
@@ -141,6 +170,7 @@ def finetune(
     callback=parts,
     help="Images: a folder or zip. For several modalities NAME=PATH, once for each.",
 )
+@aligned_option
 @output_option
 @click.option(
     "--recipe",
@@ -164,6 +194,7 @@ def finetune(
 def train(
     system: str | None,
     data: str | dict[str, str] | None,
+    aligned: bool,
     output: str,
     changes: tuple[str, ...],
     quiet: bool,
@@ -181,7 +212,7 @@ def train(
         raise click.UsageError("name a SYSTEM such as stylegan2_64, or pass --recipe FILE.")
     options = given(**options) | overrides(changes) | running(output, dry_run, quiet, as_json)
     with quiet_stdout(as_json):
-        result = api.train(system, data, **options)
+        result = api.train(system, joined(data, aligned=aligned), **options)
     _show_result(output, result, as_json=as_json)
 
 

@@ -109,7 +109,8 @@ def read_sync_data(
         data = {**data, **told}
     if not isinstance(data, Mapping) or ("labels" in data) == ("pairs" in data):
         raise ConfigError(
-            f"syncgan reads a mapping with {', '.join(modalities)} and either 'labels' or 'pairs', got "
+            f"syncgan reads a mapping with {', '.join(modalities)} and either 'labels' or 'pairs' "
+            f"({' '.join(f'--data {name}=PATH' for name in modalities)} on the command line), got "
             f"{sorted(data) if isinstance(data, Mapping) else type(data).__name__}."
         )
     unknown = sorted(set(data) - set(modalities) - {"labels", "pairs"})
