@@ -96,7 +96,10 @@ SPELT_OUT = {
 }
 
 
-@pytest.mark.parametrize("options", [{}, SPELT_OUT, {"recipe": RECIPES["wedit"], "flip": True}])
+SHARED = {"accumulate": 2, "batch_size": 8, "extractor": "lsg1"}
+
+
+@pytest.mark.parametrize("options", [{}, SPELT_OUT, SHARED, {"recipe": RECIPES["wedit"], "flip": True}])
 def test_the_command_of_the_report_makes_the_same_run(place, capsys, options):
     work = prepared(place, **options)
     words = shlex.split(run_again(work, RunFolder(place / "my run"))["command"])
@@ -111,7 +114,7 @@ def test_the_command_of_the_report_makes_the_same_run(place, capsys, options):
         ({"images": faces(4, resolution=32, seed=0)}, "no folder, zip or file but a Tensor"),
         ({"recipe": dataclasses.replace(RECIPES["tgan"], lr=0.5)}, "recipe is none of"),
         ({"overrides": {"r1_gamma": None}}, "r1_gamma=None cannot be typed"),
-        ({"accumulate": 2}, "accumulate=2 has no option"),
+        ({"extractor": "mine"}, "extractor='mine' is known to Python only"),
     ],
 )
 def test_what_only_python_can_run_again_has_no_command(place, options, part):
@@ -132,6 +135,8 @@ def test_generate_grid_and_blend(adapted, place):
     assert len(list((place / "pngs").glob("*.png"))) == 4
     with Image.open("a.png") as grid:
         assert min(grid.size) >= 64
+    assert run(["generate", "run", "--seeds", "0", "--at", "2", "--grid", "at.png"]) == 0
+    assert run(["generate", "run", "--seeds", "0", "--at", "1", "--grid", "at.png"]) == 1
     assert run(["generate", "base", "--seeds", "0-3", "--grid", "base.png"]) == 0
 
 

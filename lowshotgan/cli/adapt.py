@@ -25,6 +25,9 @@ from lowshotgan.systems.registry import DEFAULT_MODEL
 steps_option = click.option("--steps", type=click.IntRange(1), help="Number of steps.")
 budget_option = click.option("--budget", type=Duration(), help="Wall-clock limit: 90s, 9m, 1h30m.")
 batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images in one step, over all processes.")
+accumulate_option = click.option(
+    "--accumulate", type=click.IntRange(1), help="Micro-batches a step is computed in, to save memory."
+)
 precision_option = click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Arithmetic of the nets; auto measures."
 )
@@ -97,6 +100,7 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
 @steps_option
 @budget_option
 @batch_option
+@accumulate_option
 @precision_option
 @resume_option
 @seed_option
@@ -109,6 +113,7 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
     type=click.Choice(["near", "far"]),
     help="Distance of the images from the base, if you know better than the measurement.",
 )
+@click.option("--extractor", help="Network that judges snapshots: auto, lsg1, inception ...")
 @set_option
 @device_option
 @tensorboard_option
@@ -182,6 +187,7 @@ def finetune(
 @steps_option
 @budget_option
 @batch_option
+@accumulate_option
 @precision_option
 @resume_option
 @seed_option

@@ -23,6 +23,9 @@ truncation_option = click.option(
 blend_option = click.option(
     "--blend", type=click.FloatRange(0, 1), help="For an adapted model: from its base (0) to itself (1)."
 )
+at_option = click.option(
+    "--at", type=click.IntRange(1), help="For a run folder: the step of another snapshot than the chosen one."
+)
 batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images made at once.")
 a_file = click.Path(exists=True, dir_okay=False)
 
@@ -55,6 +58,7 @@ a_file = click.Path(exists=True, dir_okay=False)
 )
 @truncation_option
 @blend_option
+@at_option
 @click.option("--category", help="Of models that draw categories: its name.")
 @click.option("--modality", help="Of models of several modalities: one of them; by default all, in synchrony.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG a seed.")
@@ -74,6 +78,7 @@ def generate(
     appearance: str | None,
     truncation: float | None,
     blend: float | None,
+    at: int | None,
     category: str | None,
     modality: str | None,
     output: str | None,
@@ -100,6 +105,7 @@ def generate(
             "model": model,
             "seeds": seeds,
             "blend": blend,
+            "at": at,
             "device": device,
             "output": output,
             "grid": grid,
@@ -107,7 +113,7 @@ def generate(
         show({**resolved, **settings}, as_json=as_json)
         return
     with quiet_stdout(as_json):
-        made = _load(model, blend=blend, device=device, offline=offline).generate(seeds=seeds, **settings)
+        made = _load(model, blend=blend, at=at, device=device, offline=offline).generate(seeds=seeds, **settings)
         if output is not None:
             made.save(output)
         if grid is not None:
@@ -136,6 +142,7 @@ def generate(
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="walk.gif, .webp or .mp4.")
 @truncation_option
 @blend_option
+@at_option
 @batch_option
 @device_option
 @offline_option
@@ -148,6 +155,7 @@ def interpolate(
     fps: int,
     output: str,
     blend: float | None,
+    at: int | None,
     device: str | None,
     offline: bool,
     as_json: bool,
@@ -163,7 +171,7 @@ def interpolate(
         raise ConfigError("a walk needs at least two stops; for example --seeds 0,1.")
     stops = given(latents=list(latents) or None)
     with quiet_stdout(as_json):
-        walker = _load(model, blend=blend, device=device, offline=offline)
+        walker = _load(model, blend=blend, at=at, device=device, offline=offline)
         walk = walker.interpolate(seeds, frames=frames, **stops, **given(**settings))
         walk.save_animation(output, fps=fps)
     about = {"model": model, "seeds": seeds, **stops, "frames": len(walk), "fps": fps, "output": output}
@@ -196,10 +204,17 @@ def project(
     show(about, as_json=as_json, text=f"{written(output)} (distance {found.distance:.4g})")
 
 
-def _load(model: str, *, blend: float | None = None, device: str | None = None, offline: bool = False) -> Any:
+def _load(
+    model: str,
+    *,
+    blend: float | None = None,
+    at: int | None = None,
+    device: str | None = None,
+    offline: bool = False,
+) -> Any:
     from lowshotgan import api
 
-    system = api.load(model, **given(device=device, local_files_only=offline or None))
+    system = api.load(model, **given(at=at, device=device, local_files_only=offline or None))
     return system if blend is None else system.blend(blend)
 
 

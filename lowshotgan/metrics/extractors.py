@@ -124,6 +124,7 @@ def load_extractor(
     resize: str = "tf-bilinear",
     device: str | torch.device = "cpu",
     allow_download: bool = False,
+    with_maps: bool = False,
 ) -> Extractor:
     """The extractor called so.
 
@@ -134,6 +135,7 @@ def load_extractor(
         resize: ``"tf-bilinear"`` or ``"antialias"``, for Inception.
         device: where the network runs.
         allow_download: let ``lsg1`` be fetched if it is not on this disk.
+        with_maps: ``"auto"`` passes over registered extractors without maps, which perceptual distances need.
 
     Raises:
         WeightsNotFoundError: if the weights are in none of the places searched.
@@ -146,7 +148,7 @@ def load_extractor(
     if isinstance(extractor, nn.Module):
         return extractor_from_module(extractor, name=_plain_name(type(extractor).__name__))
     if extractor == "auto":
-        return _auto(path, resize, device, allow_download)
+        return _auto(path, resize, device, allow_download, with_maps)
     registered = {one.name: one for one in _REGISTERED}
     if extractor in registered:
         return registered[extractor]
@@ -193,10 +195,13 @@ def check_images(images: Tensor) -> Tensor:
     return images
 
 
-def _auto(path: str | Path | None, resize: str, device: str | torch.device, allow_download: bool) -> Extractor:
+def _auto(
+    path: str | Path | None, resize: str, device: str | torch.device, allow_download: bool, with_maps: bool
+) -> Extractor:
     if path is not None or _configured_inception() is not None:
         return _inception(path, resize, device)
-    return _REGISTERED[0] if _REGISTERED else _shipped(device, allow_download)
+    fit = [one for one in _REGISTERED if one.has_maps or not with_maps]
+    return fit[0] if fit else _shipped(device, allow_download)
 
 
 def _configured_inception() -> Path | None:

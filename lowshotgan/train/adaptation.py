@@ -84,7 +84,7 @@ class Adaptation:
         )
         model.to(machine.device)
         self.pixels = self.images.uint8()
-        self.extractor: Extractor = load_extractor(options.extractor, device=machine.device)
+        self.extractor: Extractor = load_extractor(options.extractor, device=machine.device, with_maps=True)
         self.proximity = self._measure_proximity()
         self.recipe = self._resolve()
 
@@ -93,12 +93,10 @@ class Adaptation:
         return len(self.images)
 
     @property
-    def distance(self) -> Literal["near", "far"] | None:
-        """The proximity in a word, or what the user said; ``None`` where neither is known."""
+    def distance(self) -> Literal["near", "far"]:
+        """The proximity in a word, or what the user said."""
         if self.options.proximity is not None:
             return "near" if self.options.proximity == "near" else "far"
-        if self.proximity is None:
-            return None
         return "near" if self.proximity < NEAR else "far"
 
     def stage(self) -> tuple[Stage, AdaptedGenerator, AdaptedGenerator]:
@@ -122,6 +120,10 @@ class Adaptation:
             preview_seeds=REPORT_SEEDS,
             device=self.machine.device,
         )
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must have been made with. Not the measured distance: another device finds other digits."""
+        return {key: value for key, value in self.config().items() if key not in ("budget", "proximity")}
 
     def config(self) -> dict[str, Any]:
         """Everything the run depends on, as plain values."""
@@ -151,9 +153,7 @@ class Adaptation:
         side = "far from the base, so more of it may change" if far else "near enough to keep the base's relations"
         return f"{self.k} images, {side}. {parts}"
 
-    def _measure_proximity(self) -> float | None:
-        if not self.extractor.has_maps:
-            return None
+    def _measure_proximity(self) -> float:
         latents = latents_from_seeds(list(range(PROBE_SAMPLES)), self.base.generator.z_dim)
         return proximity(self.extractor.maps, self.pixels, draw_samples(self.base.generator, latents))
 
@@ -164,7 +164,12 @@ class Adaptation:
             recipe = get_recipe(recipe, k=self.k, far=self.distance == "far")
         given = {"steps": options.steps, "batch": options.batch_size, "flip": options.flip}
         changes = {**options.overrides, **{name: value for name, value in given.items() if value is not None}}
-        return fit_to(recipe.override(**changes), k=self.k, world_size=self.machine.world_size)
+        return fit_to(
+            recipe.override(**changes),
+            k=self.k,
+            world_size=self.machine.world_size,
+            accumulate=self.settings.accumulate,
+        )
 
 
 def _not_adapted(model: System) -> str:

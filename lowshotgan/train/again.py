@@ -30,10 +30,8 @@ def _only_in_python(work: Adaptation) -> Iterator[str]:
         yield "the base model has no name or folder"
     if _recipe_name(work) is None:
         yield "the recipe is none of 'lowshotgan list --recipes'"
-    if work.settings.accumulate != LoopSettings.accumulate:
-        yield f"accumulate={work.settings.accumulate} has no option"
-    if work.options.extractor != AdaptOptions.extractor:
-        yield f"extractor={work.options.extractor!r} has no option"
+    if work.options.extractor not in (AdaptOptions.extractor, "lsg1", "inception"):
+        yield f"extractor={work.options.extractor!r} is known to Python only"
     overrides = work.options.overrides.items()
     yield from (f"{name}={value!r} cannot be typed" for name, value in overrides if _typed(value) is None)
 
@@ -52,6 +50,8 @@ def _options(work: Adaptation) -> Iterator[str]:
     yield from ("--seed", str(settings.seed))
     if settings.precision != LoopSettings.precision:
         yield from ("--precision", settings.precision)
+    if settings.accumulate != LoopSettings.accumulate:
+        yield from ("--accumulate", str(settings.accumulate))
     if settings.budget is not None:
         yield from ("--budget", f"{settings.budget:.12g}")
     if tuple(options.background) != usual.background:
@@ -71,6 +71,7 @@ _OPTIONS = {
     "batch_size": "--batch-size",
     "fit": "--fit",
     "proximity": "--proximity",
+    "extractor": "--extractor",
 }
 
 

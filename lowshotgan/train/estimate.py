@@ -32,7 +32,7 @@ class Estimate:
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds), 60)
-        return f"about {minutes} min {seconds:02d} s of training and scoring, {self.peak_bytes / 2**20:,.0f} MiB of memory"
+        return f"about {minutes} min {seconds:02d} s, {self.peak_bytes / 2**20:,.0f} MiB of memory"
 
 
 def estimate_stage(

@@ -6,11 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from lowshotgan.data.images import image_grid
 from lowshotgan.errors import MissingExtraError
-from lowshotgan.train.loop import Hook, Moment
+from lowshotgan.messages import tell
+from lowshotgan.train.estimate import Estimate, peak_memory
+from lowshotgan.train.loop import FitResult, Hook, Moment
 
 LOG = "log.jsonl"
 
@@ -22,6 +25,17 @@ def standard_hooks(
     hooks: list[Hook] = [JsonLog(folder), Previews(folder)]
     hooks += [TensorBoardLog(folder)] if tensorboard else []
     return hooks + ([ProgressBar(budget=budget)] if progress else [])
+
+
+def tell_stop(done: FitResult, *, budget: float | None, folder: Path) -> None:
+    """Say how to go on with a run that has not done all its steps."""
+    if done.stopped == "interrupted":
+        tell(f"Stopped at step {done.steps}; a checkpoint is in {folder}. Run the same command again to go on.")
+    if done.stopped == "budget" and budget is not None:
+        tell(
+            f"The budget of {budget:.0f} s is spent at step {done.steps}. To go on, run the same command with a larger "
+            "budget or none."
+        )
 
 
 class JsonLog:
@@ -136,6 +150,36 @@ class ProgressBar:
     def _left(self, moment: Moment) -> float:
         by_steps = moment.seconds / max(moment.step, 1) * (moment.stage.steps - moment.step)
         return by_steps if self.budget is None else max(0.0, min(by_steps, self.budget - moment.seconds))
+
+
+class Prediction:
+    """Tell once in a stage, when a few of its steps are timed, how long it takes and how much memory.
+
+    Args:
+        device: whose memory is told.
+        steps: that are timed, after a first one that also warms up.
+        seconds: tell after so long at the latest.
+    """
+
+    def __init__(self, device: torch.device, *, steps: int = 16, seconds: float = 10.0) -> None:
+        self.device, self.steps, self.seconds = device, steps, seconds
+        self._stage = ""
+        self._began: tuple[int, float] | None = None
+
+    def __call__(self, moment: Moment) -> None:
+        if self._stage != moment.stage.name:
+            self._stage, self._began = moment.stage.name, (moment.step, moment.seconds)
+            return
+        if self._began is None:  # told before
+            return
+        done, spent = moment.step - self._began[0], moment.seconds - self._began[1]
+        if done >= self.steps or spent >= self.seconds:
+            self._began = None
+            with tqdm.external_write_mode(file=sys.stderr):
+                tell(f"{self._stage}: {moment.stage.steps} steps, {self._estimate(spent / done, moment)}.")
+
+    def _estimate(self, per_step: float, moment: Moment) -> Estimate:
+        return Estimate(per_step, per_step * moment.stage.steps, peak_memory(self.device))
 
 
 class Previews:

@@ -104,9 +104,10 @@ class Machine:
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients of ``loss``; nothing happens if it reaches no parameter."""
-        if loss.requires_grad:
-            backward = loss.backward if self._accelerator is None else lambda: self._accelerator.backward(loss)
-            backward()
+        if loss.requires_grad and self._accelerator is None:
+            torch.autograd.backward(loss)
+        elif loss.requires_grad:
+            self._accelerator.backward(loss)
 
     def average(self, tensors: list[Tensor]) -> None:
         """Replace tensors, in place, by their mean over all processes."""

@@ -1,6 +1,8 @@
 """What came out of a fine-tuning, as its report shows it."""
 
+import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +45,23 @@ class Outcome:
     copies: Memorization
     done: FitResult
     estimate: Estimate
+
+
+def verdict(selector: Selector, chosen: Snapshot, copies: Memorization, *, names: Sequence[str]) -> str:
+    """Where the chosen snapshot lies between fidelity and diversity, what else was kept, and which images it copies."""
+    others = [one for one in selector.curve() if one.step != chosen.step]
+    kept = f" Kept besides: {'; '.join(map(_place, others))}." if others else ""
+    copied = sorted({names[pair.train] for pair in copies.copies})
+    found = (
+        f"{len(copies.copies)} of {len(copies.pairs)} samples copy an image{': ' * bool(copied)}{', '.join(copied)}."
+    )
+    unknown = "Whether it copies cannot be measured with one image."
+    return f"Chosen: {_place(chosen)}.{kept} {unknown if math.isnan(copies.rate) else found}"
+
+
+def _place(snapshot: Snapshot) -> str:
+    scores = snapshot.scores
+    return f"step {snapshot.step} (distance to your images {scores.fidelity:.3g}, variety {scores.diversity:.0%})"
 
 
 def report_content(work: Adaptation, outcome: Outcome) -> FinetuneReport:

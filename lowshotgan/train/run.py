@@ -1,6 +1,6 @@
 """The folder a training writes: resolved configuration, log, previews, checkpoints, final model, report.
 
-config.json  log.jsonl  previews/*.png  checkpoints/*.pt  model/  report.html  report.json
+config.json  log.jsonl  previews/*.png  checkpoints/*.pt  snapshots/*.safetensors  model/  report.html  report.json
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from lowshotgan.types import PathLike
 CONFIG = "config.json"
 MODEL = "model"
 CHECKPOINTS = "checkpoints"
+SNAPSHOTS = "snapshots"
 
 
 class RunFolder:
@@ -39,6 +40,17 @@ class RunFolder:
     def model(self) -> Path:
         """Where the final model is saved."""
         return self.path / MODEL
+
+    def snapshot(self, step: int) -> Path:
+        """Where what was trained until ``step`` is kept, if it is one of the snapshots of a fine-tuning."""
+        return self.path / SNAPSHOTS / f"step-{step:06d}.safetensors"
+
+    @property
+    def snapshots(self) -> dict[int, Path]:
+        """The kept snapshots by step."""
+        return {
+            int(path.stem.removeprefix("step-")): path for path in (self.path / SNAPSHOTS).glob("step-*.safetensors")
+        }
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """Make the folder and write the resolved configuration."""

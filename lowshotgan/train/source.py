@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lowshotgan.checks import check_types, known_options, with_preset
+from lowshotgan.data.dataset import ImageSet
 from lowshotgan.errors import ConfigError
 from lowshotgan.hub.remote import resolve_model
+from lowshotgan.messages import tell
 from lowshotgan.systems.base import System, load_system
 from lowshotgan.systems.registry import ARCHS, system_class
-from lowshotgan.train.log import standard_hooks
+from lowshotgan.train.log import Prediction, standard_hooks, tell_stop
 from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.run import RunFolder
@@ -190,7 +192,10 @@ def _run(
         return config
     system.to(machine.device)
     stages = describe(data, training, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
+    if isinstance(data, ImageSet) and machine.is_main:
+        tell(data.report.summary())
     standard = standard_hooks(run.path, budget=settings.budget, progress=progress, tensorboard=tensorboard)
+    standard += [Prediction(machine.device)] if progress else []
     unlimited = {key: value for key, value in config.items() if key not in ("budget", "steps")}
     result = fit(
         stages,
@@ -200,6 +205,8 @@ def _run(
         hooks=[*standard, *hooks],
         begin=lambda: run.begin(config),
     )
+    if machine.is_main:
+        tell_stop(result, budget=settings.budget, folder=run.path)
     system.eval()
     system.details[kind] = {
         "steps": result.steps,
