@@ -5,9 +5,10 @@
     big (B, 3, R, R), small (B, 3, S, S) -> 25 + 25 patch logits (B, 50); three decoders redraw the image
 
 Every convolution is spectrally normalised and has no bias. Parameter names follow the layout of the original
-release. The original defines 256, 512 and 1024 px; 64 and 128 px stop earlier and keep the same rules. Batch
-statistics make an image depend on its batch mates, so a trained generator is run in evaluation mode after
-``batch_norm.recompute_batch_norm``.
+release. The original defines 256, 512 and 1024 px; 32, 64 and 128 px are an extension of the paper: they stop earlier
+and keep its rules, with skip gates wherever both of their maps exist (at 32 px one in the generator, none in the
+discriminator). Batch statistics make an image depend on its batch mates, so a trained generator is run in evaluation
+mode after ``batch_norm.recompute_batch_norm``.
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ class Generator(nn.Module):
     """Latents to images at two sizes.
 
     Args:
-        resolution: side R of the image: 64, 128, 256, 512 or 1024.
+        resolution: side R of the image: 32, 64, 128, 256, 512 or 1024.
         z_dim: length of a latent.
         width: channels at 128 px; other maps have a fixed multiple of it (16 at 4 px to 1/8 at 1024 px).
         tanh: bound both outputs by tanh ("everywhere"), or only at 1024 px as the original does ("official").
@@ -53,7 +54,7 @@ class Generator(nn.Module):
 
     def __init__(self, resolution: int, *, z_dim: int = 256, width: int = 64, tanh: Tanh = "everywhere") -> None:
         super().__init__()
-        power_of_two("resolution", resolution, low=64)
+        power_of_two("resolution", resolution, low=32)
         one_of("tanh", tanh, ("everywhere", "official"))
         channels = {side: max(int(share * width), 1) for side, share in _GENERATOR_WIDTHS.items()}
         self.resolution = resolution
@@ -138,13 +139,13 @@ class Discriminator(nn.Module):
     Maps are named by how much smaller than 512 px they are: ``down_64`` ends at 8 px.
 
     Args:
-        resolution: side R of the image: 64, 128, 256, 512 or 1024.
+        resolution: side R of the image: 32, 64, 128, 256, 512 or 1024.
         width: channels at 128 px; other maps have a fixed multiple of it.
     """
 
     def __init__(self, resolution: int, *, width: int = 64) -> None:
         super().__init__()
-        power_of_two("resolution", resolution, low=64)
+        power_of_two("resolution", resolution, low=32)
         channels = {side: max(int(share * width), 1) for side, share in _DISCRIMINATOR_WIDTHS.items()}
         self.resolution = resolution
         self.small_resolution = small_side(resolution)

@@ -13,7 +13,7 @@ from lowshotgan.nets.batch_norm import batch_statistics, recompute_batch_norm
 from lowshotgan.nets.fastgan import Discriminator, Generator, quarter, shrink, small_side
 from lowshotgan.nets.fastgan_blocks import DownBlockComp, SkipGate, UpBlockComp
 
-SIDES = [64, 128, 256, 512, 1024]
+SIDES = [32, 64, 128, 256, 512, 1024]
 
 
 def millions(module: nn.Module) -> float:
@@ -59,6 +59,7 @@ def test_every_size_builds_and_runs(resolution):
 @pytest.mark.parametrize(
     ("resolution", "generator_gates", "discriminator_gates"),
     [
+        (32, {"se_32"}, set()),
         (64, {"se_32", "se_64"}, {"se_8_64"}),
         (128, {"se_32", "se_64", "se_128"}, {"se_4_32", "se_8_64"}),
         (256, {"se_64", "se_128", "se_256"}, {"se_2_16", "se_4_32", "se_8_64"}),
@@ -71,7 +72,7 @@ def test_skip_gates_of_each_size(resolution, generator_gates, discriminator_gate
     assert {name for name, _ in discriminator.named_children() if name.startswith("se_")} == discriminator_gates
 
 
-@pytest.mark.parametrize("resolution", [32, 96, 2048])
+@pytest.mark.parametrize("resolution", [16, 96, 2048])
 def test_other_sizes_are_refused(resolution):
     with pytest.raises(ConfigError, match="power of two"):
         Generator(resolution)

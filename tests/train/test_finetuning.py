@@ -25,7 +25,8 @@ def base():
 @pytest.fixture(autouse=True)
 def small_fastgan(monkeypatch):
     widths = {"generator_width": 4, "discriminator_width": 4, "z_dim": 16}
-    monkeypatch.setitem(ARCHS, "fastgan_64", ("fastgan", {"resolution": 64, **widths}))
+    for side in (32, 64):
+        monkeypatch.setitem(ARCHS, f"fastgan_{side}", ("fastgan", {"resolution": side, **widths}))
     monkeypatch.setattr(FastGAN, "statistics_samples", 8)
 
 
@@ -45,6 +46,15 @@ def test_a_recipe_from_scratch_trains_a_fastgan_on_the_images(base, tmp_path):
     assert torch.equal(load(tmp_path / "run").generate(2).tensor, result.model.generate(2).tensor)
 
 
+def test_the_recipe_trains_at_32_px_too(tmp_path):
+    base = create_model("stylegan2_32", **{**TINY, "resolution": 32})
+    options = {"recipe": "fastgan", "batch_size": 4, "perceptual": "random", **QUICK}
+    result = finetune(base, noise(50), output_dir=tmp_path / "run", steps=2, **options)
+    again = load(tmp_path / "run")
+    assert again.arch == "fastgan_32" and again.generate(2).tensor.shape == (2, 3, 32, 32)
+    assert torch.equal(again.generate(2).tensor, result.model.generate(2).tensor)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
@@ -52,7 +62,7 @@ def test_a_recipe_from_scratch_trains_a_fastgan_on_the_images(base, tmp_path):
         ({"proximity": "near", "extractor": "lsg1"}, RecipeError, "leave out proximity='near', extractor='lsg1'"),
         ({"recipe": dataclasses.replace(RECIPES["fastgan"], lr=0.1)}, RecipeError, "lr=0.0001"),
         ({"d_lr": 0.1}, ConfigError, "unknown train setting d_lr"),
-        ({"model": create_model("stylegan2_32", **TINY)}, RecipeError, "there is no fastgan_32"),
+        ({"model": create_model("stylegan2_32", **{**TINY, "resolution": 16})}, RecipeError, "there is no fastgan_16"),
     ],
 )
 def test_a_recipe_from_scratch_says_what_it_cannot_use(base, tmp_path, options, error, says):

@@ -14,7 +14,7 @@ class FastGANConfig:
     """Constructor arguments of the networks; see ``nets.fastgan``. Defaults are those of the paper.
 
     Attributes:
-        resolution: 64, 128, 256, 512 or 1024; the paper has the last three.
+        resolution: 32, 64, 128, 256, 512 or 1024; the paper has the last three.
         z_dim: length of a latent.
         generator_width: channels of the generator at 128 px.
         discriminator_width: channels of the discriminator at 128 px.
@@ -28,7 +28,7 @@ class FastGANConfig:
     tanh: str = "everywhere"
 
     def __post_init__(self) -> None:
-        power_of_two("resolution", self.resolution, low=64)
+        power_of_two("resolution", self.resolution, low=32)
         for name in ("z_dim", "generator_width", "discriminator_width"):
             positive(name, getattr(self, name))
         one_of("tanh", self.tanh, ("everywhere", "official"))
