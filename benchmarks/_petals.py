@@ -9,10 +9,11 @@ class's colours.
 
 import argparse
 import colorsys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from _known_truth import Task
 from PIL import Image
 from torch import Tensor
 
@@ -64,23 +65,27 @@ def photographed(masks: Tensor, palette: Tensor, *, seed: int) -> Tensor:
     return (images + NOISE * torch.randn(images.shape, generator=generator)).clamp(0, 1) * 2 - 1
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """How translations compare with the right answers.
+def petal_task(*, classes: int, contents: int, side: int, seed: int) -> Task:
+    """Blobs of ``contents`` source palettes into ``classes`` others, none of which a training has seen."""
+    colours, source = palettes(classes, seed=seed + 1), palettes(contents, seed=seed + 2)
+    masks = blobs(contents, side=side, seed=seed + 3)
+    labels = torch.arange(classes).repeat_interleave(contents)
 
-    Attributes:
-        accuracy: share whose mean colours inside and outside the blob are nearest the target palette.
-        iou: intersection over union of the blob and the pixels nearer the target's blob colour than its ground.
-        l1: mean absolute difference from the ideal, in [0, 1].
-    """
+    def exemplars(label: int, k: int, draw: int) -> Tensor:
+        chance = 1 + label + 1009 * draw
+        return photographed(blobs(k, side=side, seed=chance), colours[label], seed=chance)
 
-    accuracy: float
-    iou: float
-    l1: float
+    def judged(images: Tensor, shift: int) -> Mapping[str, Tensor]:
+        return judge(images, masks.roll(shift, 0).repeat(classes, 1, 1, 1), labels, colours)
+
+    content = photographed(masks, source, seed=seed + 4)
+    return Task(content, classes, exemplars, judged, lambda label: ideal(masks, colours[label]) * 2 - 1)
 
 
-def judge(images: Tensor, masks: Tensor, labels: Tensor, colours: Tensor) -> Judgement:
-    """Compare translations with the truth.
+def judge(images: Tensor, masks: Tensor, labels: Tensor, colours: Tensor) -> dict[str, Tensor]:
+    """How translations compare with the truth, ``(N,)`` each: ``accuracy`` is 1 where the mean colours inside and outside
+    the blob are nearest the target palette, ``iou`` the intersection over union of the blob and the pixels nearer the
+    target's blob colour than its ground, ``l1`` the mean absolute difference from the ideal, in [0, 1].
 
     Args:
         images: ``(N, 3, S, S)`` in [-1, 1].
@@ -95,11 +100,11 @@ def judge(images: Tensor, masks: Tensor, labels: Tensor, colours: Tensor) -> Jud
     distances = (shown[:, None] - target[..., None, None]).square().sum(dim=2)  # (N, 2, S, S)
     found = (distances[:, 0] < distances[:, 1]).float()[:, None]
     both, either = (found * inside).sum(dim=(1, 2, 3)), (found + inside).clamp(max=1).sum(dim=(1, 2, 3))
-    return Judgement(
-        accuracy=float((nearest == labels).float().mean()),
-        iou=float((both / either.clamp(min=1)).mean()),
-        l1=float((shown - ideal(masks, target)).abs().mean()),
-    )
+    return {
+        "accuracy": (nearest == labels).float(),
+        "iou": both / either.clamp(min=1),
+        "l1": (shown - ideal(masks, target)).abs().mean(dim=(1, 2, 3)),
+    }
 
 
 def _mean(images: Tensor, weights: Tensor) -> Tensor:

@@ -41,7 +41,15 @@ def evaluate_translator(
     n: int = 1000,
     seed: int = 0,
 ) -> MetricReport:
-    """Translate into every target by exemplars of it, and score the translations.
+    """Translate into every target (see ``translate_into``), and score the translations; ``seed`` is of subsets and
+    resamples."""
+    return measure_translation(translate_into(system, targets, real, shots=shots, n=n), real, seed=seed)
+
+
+def translate_into(
+    system: "Translator", targets: Sequence[Target], real: RealImages, *, shots: int = 5, n: int = 1000
+) -> dict[str, Translations]:
+    """Translations by target, of contents and by exemplars that depend on nothing but the arguments.
 
     The exemplars are of the half of the real images that trains the classifiers; the others are the reference.
 
@@ -51,7 +59,6 @@ def evaluate_translator(
         real: images of every class, the targets among them.
         shots: exemplars of one translation.
         n: translations over all targets.
-        seed: of subsets and resamples.
 
     Raises:
         ConfigError: if there is no target, or a class has fewer images than two, or than twice the shots.
@@ -65,11 +72,10 @@ def evaluate_translator(
             f"too few images of {', '.join(sorted(set(poor))) or 'any class'}: half of them are kept for the comparison, "
             f"the others must be {shots} or more where translations go."
         )
-    made = {
+    return {
         target.name: _translated(system, target, real.fitted(target.name), number, each, shots)
         for number, target in enumerate(targets)
     }
-    return measure_translation(made, real, seed=seed)
 
 
 def _translated(

@@ -36,6 +36,13 @@ def test_the_report_tells_ratios_and_targets():
     found |= {"batch": 2, "contents": 2, "machine": {"cpu": "c", "cores": 1, "threads": 1, "device": "cpu", "torch": "t",
                                                      "python": "p"}}  # fmt: skip
     found["steps"] = [{"plain": 6.0, "library": 2.0}, {"plain": 5.0, "library": 2.0}, {"plain": 2.0, "library": 2.0}]
-    found["codes"]["K=5"] = [{"kept": 2.0, "encoded": 2.5}]
+    assert {"K=1", "K=5", "K=20"} == set(found["codes"]) and found["codes"]["K=1"][0]["once"] > 0
+    found["codes"] = {
+        "K=1": [{"kept": 2.0, "encoded": 2.5, "once": 2.1}],
+        "K=5": [{"kept": 2.0, "encoded": 4.0, "once": 2.2}],
+    }
     text = report(found)
-    assert "| 2.50 | at least 2: met |" in text and "| 1.25 | at least 1.5: missed |" in text
+    assert "| 2.50 | at least 2: met |" in text
+    assert "K=1, code kept, against encoding for each content | 1.25 | at least 1.5: missed |" in text
+    assert "K=5, code kept, against encoding for each content | 2.00 | at least 1.5: met |" in text
+    assert "K=5, code kept, against the ordinary call | 1.10 | reported |" in text
