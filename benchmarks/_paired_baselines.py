@@ -9,7 +9,8 @@
                   uses the pairs                                           (Liu, Breuel and Kautz, NeurIPS 2017)
 
 Each yields itself at several numbers of steps, so that the best of them can be taken. The first three have no use for
-partners: the source twin of a latent is what the source generator makes of it.
+partners: the source twin of a latent is what the source generator makes of it. docs/benchmarks/paired.md says what differs
+from their releases.
 """
 
 import copy
@@ -29,7 +30,6 @@ from lowshotgan.nets.residual import ResidualDiscriminator
 from lowshotgan.systems.genho.system import GenHo
 
 LR = 2e-4
-BATCH = 16
 PATCH_SIDE = 8
 OWN_BLOCKS = 2
 KL_WEIGHT = 1e-3
@@ -49,6 +49,7 @@ class Task(NamedTuple):
         pairs: ``source`` and ``target``, ``(K, 3, R, R)`` uint8 each.
         steps: when to stop and be scored, rising.
         seed: of everything random.
+        batch: images per step and domain.
     """
 
     base: GenHo
@@ -56,6 +57,7 @@ class Task(NamedTuple):
     pairs: Mapping[str, Tensor]
     steps: Sequence[int]
     seed: int
+    batch: int = 16
 
 
 class PatchJudge(nn.Module):
@@ -119,7 +121,7 @@ def cogan(task: Task) -> Iterator[tuple[int, Draw]]:
     streams = _streams(task)
     for step in range(1, task.steps[-1] + 1):
         real = _batch(streams)
-        fakes = generator(torch.randn(BATCH, task.base.z_dim))
+        fakes = generator(torch.randn(task.batch, task.base.z_dim))
         _step(optimizers[1], _judged(judges, real[:2], [fake.detach() for fake in fakes]))
         _step(
             optimizers[0], sum(hinge_generator(judge(fake)).mean() for judge, fake in zip(judges, fakes, strict=True))
@@ -140,7 +142,7 @@ def unit(task: Task) -> Iterator[tuple[int, Draw]]:
         codes = [encoder(part) for encoder, part in zip(encoders, (images, targets), strict=True)]
         samples = [code.sample(torch.randn_like(code.mean)) for code in codes]
         redrawn = [generator.draw(sample, domain) for domain, sample in enumerate(samples)]
-        noise = generator(torch.randn(BATCH, task.base.z_dim))
+        noise = generator(torch.randn(task.batch, task.base.z_dim))
         _step(optimizers[1], _judged(judges, (images, targets), [fake.detach() for fake in noise]))
         across = [(0, encoders[1](targets), partners), (1, encoders[0](partners), targets)]
         loss = sum((one - real).abs().mean() for one, real in zip(redrawn, (images, targets), strict=True))
@@ -172,10 +174,10 @@ def _on_shots(task: Task, generator: nn.Module, trunk: ResidualDiscriminator) ->
     judge = PatchJudge(trunk, task.base.config.resolution).requires_grad_(True).train()
     generator.requires_grad_(True).train()
     optimizers = _adam(generator.parameters(), (0.5, 0.9)), _adam(judge.parameters(), (0.5, 0.9))
-    shots = RowBatches({"target": task.pairs["target"]}, BATCH, seed=task.seed)
+    shots = RowBatches({"target": task.pairs["target"]}, task.batch, seed=task.seed)
     source = _source_generator(task.base).eval()
     for step in range(1, task.steps[-1] + 1):
-        fake = generator(torch.randn(BATCH, task.base.z_dim))
+        fake = generator(torch.randn(task.batch, task.base.z_dim))
         logits = zip(judge(next(shots)["target"]), judge(fake.detach()), strict=True)
         _step(optimizers[1], 0.5 * sum(hinge_discriminator(*pair).mean() for pair in logits))
         _step(optimizers[0], 0.5 * sum(hinge_generator(logit).mean() for logit in judge(fake)))
@@ -231,8 +233,8 @@ def _share_last(first: nn.Module, second: nn.Module) -> None:
 
 
 def _streams(task: Task) -> tuple[RowBatches, RowBatches]:
-    images = RowBatches({"images": task.images}, BATCH, seed=task.seed)
-    return images, RowBatches(task.pairs, BATCH, seed=task.seed)
+    images = RowBatches({"images": task.images}, task.batch, seed=task.seed)
+    return images, RowBatches(task.pairs, task.batch, seed=task.seed)
 
 
 def _batch(streams: tuple[RowBatches, RowBatches]) -> tuple[Tensor, Tensor, Tensor]:

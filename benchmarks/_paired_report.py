@@ -1,4 +1,4 @@
-"""The table, the gates and the pictures of ``paired.py``, from the cells that lie in its output folder."""
+"""The table, the gates and the pictures of ``paired.py``, from its cells and the pictures in its work folder."""
 
 import json
 from collections import defaultdict
@@ -7,14 +7,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from _machine import describe, machine_facts
+from _machine import describe
+from _paired_methods import MISPAIRED, SYSTEMS
 from _paired_scores import COLUMNS
 from PIL import Image, ImageDraw
 
 FEW_SHOT_BASELINES = ("scratch", "finetune", "finetune_gd")
 SCALE = 2
 LABEL = 150
-SYSTEMS = ("lado", "genho")
 METHODS = (*SYSTEMS, *FEW_SHOT_BASELINES, "cogan", "unit", "cdc")
 SHOTS = (1, 5, 10, 30)
 NOT_RUN = "not run"
@@ -39,6 +39,8 @@ def bounds(*values: float) -> dict[int, float]:
 def gates(system: str) -> list[Gate]:
     """What is asked of a system at each K."""
     kernel = bounds(0.8, 0.8, 0.9, 1.0) if system == "lado" else bounds(0.6, 0.7, 0.7, 0.9)
+    gap = Gate("pair gap, unseen pairs", {10: 0.7, 30: 0.6}, lambda ours, all_: ours.get("gap"))
+    mispaired = Gate("CR lost by wrong pairs", {5: 0.1, 10: 0.1, 30: 0.1}, _lost_by(system), at_least=True)
     return [
         Gate("KD over the best baseline's", kernel, _kernel_ratio),
         Gate("diversity kept", bounds(0.7, 0.75, 0.8, 0.85), lambda ours, all_: ours.get("diversity"), at_least=True),
@@ -46,7 +48,8 @@ def gates(system: str) -> list[Gate]:
         Gate("CR below finetune_gd by", bounds(0.1, 0.1, 0.1, 0.1), _below_finetuned, at_least=True),
         Gate("class agreement over finetune_gd's", bounds(1.4, 1.4, 1.5, 1.5), _agreement_ratio, at_least=True),
         Gate("copying", bounds(0.7, 0.8, 0.8, 0.8), lambda ours, all_: ours.get("copying"), at_least=True),
-        Gate("pair gap, unseen pairs", {10: 0.7, 30: 0.6}, lambda ours, all_: ours.get("gap")),
+        *([] if system == "pfsgan" else [gap]),
+        mispaired,
     ]
 
 
@@ -75,26 +78,40 @@ def report(folder: Path) -> str:
     return "\n".join([*lines, "", *_verdicts(found)])
 
 
-def write_page(folder: Path, page: Path) -> None:
-    """Put the table and the pictures of ``folder`` between the marks of a Markdown page."""
+def write_page(folder: Path, page: Path, work: Path) -> None:
+    """Put the table of the cells in ``folder`` and their pictures between the marks of a Markdown page.
+
+    A picture beside the page is drawn again if ``work`` has all it is made of, and kept as it is otherwise.
+    """
     begin, end = "<!-- measured -->", "<!-- end of measured -->"
     text = page.read_text(encoding="utf-8")
     before, after = text.split(begin)[0], text.split(end)[1]
-    sheets = []
-    for task, k in sorted({key[:2] for key in read_cells(folder)}):
-        name = f"{page.stem}_{task}_k{k}.png"
-        contact_sheet(folder, task, k).save(page.parent / name, optimize=True)
-        sheets.append(f"![Twins of seeds 0 to 11, {task}, K = {k}]({name})")
-    facts = f"Measured on {describe(machine_facts())}."
-    body = "\n\n".join([begin, facts, report(folder), *sheets, end])
+    sheets, cells = [], read_cells(folder)
+    for task, k in sorted({key[:2] for key in cells}):
+        path = page.parent / f"{page.stem}_{task}_k{k}.png"
+        sheet = contact_sheet(cells, task, k, work)
+        if sheet is not None:
+            sheet.save(path, optimize=True)
+        if path.is_file():
+            sheets.append(f"![Twins of seeds 0 to 11, {task}, K = {k}]({path.name})")
+    body = "\n\n".join([begin, *_machines(cells), report(folder), *sheets, end])
     page.write_text(before + body + after, encoding="utf-8")
 
 
-def contact_sheet(folder: Path, task: str, k: int) -> Image.Image:
-    """Seeds 0 to 11 of every method's first cell: source twins above target twins."""
-    cells = {name: found for (t, n, name), found in read_cells(folder).items() if (t, n) == (task, k)}
-    order = [name for name in (*METHODS, *sorted(set(cells) - set(METHODS))) if name in cells]
-    pictures = [(name, Image.open(folder / cells[name][0]["picture"])) for name in order]
+def _machines(cells: Cells) -> list[str]:
+    """What the cells that say so were measured on, in a sentence."""
+    found = {describe(cell["machine"]) for several in cells.values() for cell in several if "machine" in cell}
+    return [f"Measured on {'; '.join(sorted(found))}."] if found else []
+
+
+def contact_sheet(cells: Cells, task: str, k: int, work: Path) -> Image.Image | None:
+    """Seeds 0 to 11 of every method's first cell: source twins above target twins; ``None`` if a picture is missing."""
+    chosen = {name: found for (t, n, name), found in cells.items() if (t, n) == (task, k)}
+    order = [name for name in (*METHODS, *sorted(set(chosen) - set(METHODS))) if name in chosen]
+    paths = [(name, work / chosen[name][0]["picture"]) for name in order]
+    if not all(path.is_file() for _, path in paths):
+        return None
+    pictures = [(name, Image.open(path)) for name, path in paths]
     width, height = pictures[0][1].size
     sheet = Image.new("RGB", (LABEL + SCALE * width, len(pictures) * (SCALE * height + 6)), "white")
     for number, (name, picture) in enumerate(pictures):
@@ -134,7 +151,7 @@ def _verdicts(found: Cells) -> list[str]:
 def _variants(found: Cells, task: str, system: str) -> list[str]:
     """What was measured of a system, the plain one first; the plain one alone if nothing was."""
     measured = {name for t, _, name in found if t == task and name.partition("[")[0] == system}
-    return sorted(measured) or [system]
+    return sorted(measured - {f"{system}[{MISPAIRED}]"}) or [system]
 
 
 def _verdict(found: Cells, task: str, k: int, method: str, gate: Gate) -> str:
@@ -156,6 +173,16 @@ def _kernel_ratio(ours: Means, measured: Mapping[str, Means]) -> float | None:
 
 def _below_finetuned(ours: Means, measured: Mapping[str, Means]) -> float | None:
     return measured["finetune_gd"]["CR"] - ours["CR"] if "finetune_gd" in measured else None
+
+
+def _lost_by(system: str) -> Callable[[Means, Mapping[str, Means]], float | None]:
+    """CR of a system with wrong partners minus that with true ones."""
+
+    def lost(ours: Means, measured: Mapping[str, Means]) -> float | None:
+        wrong = measured.get(f"{system}[{MISPAIRED}]")
+        return None if wrong is None else wrong["CR"] - ours["CR"]
+
+    return lost
 
 
 def _agreement_ratio(ours: Means, measured: Mapping[str, Means]) -> float | None:

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from lowshotgan.data.appearance import apply_appearance
 from lowshotgan.data.images import from_uint8
-from lowshotgan.data.pairs import edge_map
 from lowshotgan.metrics.extractors import Extractor
 from lowshotgan.metrics.intra_cluster import mean_pairwise
 from lowshotgan.metrics.kernel import kernel_distance
-from lowshotgan.metrics.pairs import consistency_ratio, copying_ratio, pair_gap_ratio
+from lowshotgan.metrics.pairs import consistency_ratio, copying_ratio, edge_consistency_ratio, pair_gap_ratio
 from lowshotgan.metrics.perceptual import perceptual_vectors
 
 COLUMNS = {
@@ -92,22 +91,27 @@ def score(source: Tensor, target: Tensor, shots: Tensor, reference: Reference) -
 
 
 @torch.no_grad()
-def gaps(encode: Callable[[Tensor], Tensor], shots: Mapping[str, Tensor], reference: Reference) -> dict[str, float]:
-    """Pair gaps of a content encoder from images in [-1, 1]; NaN for the shots if there is one only."""
-    unseen = [encode(from_uint8(one[:DIVERSITY_SAMPLES])) for one in (reference.source, reference.target)]
-    codes = [encode(from_uint8(shots[name])) for name in ("source", "target")]
-    own = pair_gap_ratio(*codes) if len(codes[0]) > 1 else float("nan")
-    return {"gap": pair_gap_ratio(*unseen), "gap of shots": own}
+def gaps(
+    encode: Callable[[Tensor], Tensor | None], shots: Mapping[str, Tensor], reference: Reference
+) -> dict[str, float]:
+    """Pair gaps of a content encoder from images in [-1, 1]: none without one, none of the shots if there is only one."""
+    pairs = {
+        "gap": (reference.source[:DIVERSITY_SAMPLES], reference.target[:DIVERSITY_SAMPLES]),
+        "gap of shots": (shots["source"], shots["target"]),
+    }
+    found = {}
+    for name, images in pairs.items():
+        source, target = (encode(from_uint8(one)) for one in images)
+        if source is not None and target is not None and len(source) > 1:
+            found[name] = pair_gap_ratio(source, target)
+    return found
 
 
 def consistency(source: Tensor, target: Tensor, style: str | None) -> float:
     """CR by absolute difference where the map is known, else by 1 - cosine of edges."""
     if style is not None:
         return consistency_ratio(from_uint8(apply_appearance(source, style)), from_uint8(target))
-    ours, theirs = (F.normalize(edge_map(from_uint8(one)).flatten(1), dim=1) for one in (source, target))
-    distances = 1 - ours @ theirs.T
-    strangers = distances[~torch.eye(len(ours), dtype=torch.bool)]
-    return float(distances.diagonal().mean() / strangers.mean())
+    return edge_consistency_ratio(from_uint8(source), from_uint8(target))
 
 
 def ridge_classifier(features: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
