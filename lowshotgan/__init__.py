@@ -29,6 +29,9 @@ _PUBLIC = {
     "train": "lowshotgan.api",
     "FinetuneResult": "lowshotgan.train.adapt",
     "Knowledge": "lowshotgan.data.knowledge",
+    "Constraint": "lowshotgan.losses.constraints",
+    "EmbeddingConstraint": "lowshotgan.losses.constraints",
+    "RegionColorConstraint": "lowshotgan.losses.constraints",
     "ImageModality": "lowshotgan.systems.syncgan.modalities",
     "SpectrogramModality": "lowshotgan.systems.syncgan.modalities",
     "VectorModality": "lowshotgan.systems.syncgan.modalities",
@@ -87,6 +90,9 @@ if TYPE_CHECKING:
     from lowshotgan.errors import WeightsHashError as WeightsHashError
     from lowshotgan.errors import WeightsNotFoundError as WeightsNotFoundError
     from lowshotgan.finetune.recipe import Recipe as Recipe
+    from lowshotgan.losses.constraints import Constraint as Constraint
+    from lowshotgan.losses.constraints import EmbeddingConstraint as EmbeddingConstraint
+    from lowshotgan.losses.constraints import RegionColorConstraint as RegionColorConstraint
     from lowshotgan.metrics.scores import MetricReport as MetricReport
     from lowshotgan.systems.base import System as System
     from lowshotgan.systems.class_code import ClassCode as ClassCode

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lowshotgan.data.base import Source, Subset
 from lowshotgan.data.batches import Share
-from lowshotgan.data.dataset import ImageSet
+from lowshotgan.data.dataset import ImageSet, draw_subset
 from lowshotgan.data.decode import Decoded
 from lowshotgan.data.images import from_uint8
 from lowshotgan.data.preprocess import Preprocess
@@ -36,6 +36,10 @@ class CategorySet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def of(self, category: str) -> Tensor:
+        """``(K, 3, R, R)`` uint8 images of one category."""
+        return self.images.uint8((self.labels == self.categories.index(category)).nonzero()[:, 0])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -59,6 +63,8 @@ def load_categories(
     fit: str = "crop",
     background: tuple[int, int, int] = (255, 255, 255),
     limit: int | None = None,
+    k: int | None = None,
+    seed: int = 0,
     **source_options: Any,
 ) -> CategorySet:
     """Read the images of ``categories`` and no others.
@@ -73,6 +79,8 @@ def load_categories(
         columns: columns of that table that make the category, joined by a space; its second by default.
         fit: as in ``load_images``; so is ``background``.
         limit: at most this many images of each category, the first ones.
+        k: draw this many images of each category at random.
+        seed: of that draw.
         source_options: of ``open_source``.
 
     Raises:
@@ -82,23 +90,22 @@ def load_categories(
     preprocess = Preprocess(resolution, fit=fit, background=background)
     if isinstance(data, CategorySet):
         return data
-    if isinstance(data, Mapping) and labels is None:
-        parts = {
-            str(name): open_source(images, **source_options) for name, images in data.items() if name in categories
-        }
-        source: Source = _Joined(parts)
-        names = [name for name, part in parts.items() for _ in range(len(part))]
-    else:
-        source = open_source(data, **source_options)
-        names = _labels_of(source, data, labels, columns)
-    if len(names) != len(source):
-        raise ImageInputError(f"{len(names)} labels for {len(source)} images; give one label for each image.")
-    indices = _chosen(names, categories, limit)
+    source, names = _named(data, labels, columns, source_options, wanted=categories)
     _check_all_there(names, categories, source)
+    indices = _chosen(names, categories, limit)
+    if k is not None:
+        indices = _drawn(names, indices, categories, k, seed)
     rank = {name: index for index, name in enumerate(categories)}
     return CategorySet(
         ImageSet(Subset(source, indices), preprocess), torch.tensor([rank[names[i]] for i in indices]), categories
     )
+
+
+def category_names(data: Any, *, labels: Any = None, columns: Sequence[str] = (), **source_options: Any) -> list[str]:
+    """Names of the categories of ``data``, sorted; arguments and errors are those of ``load_categories``."""
+    if isinstance(data, CategorySet):
+        return list(data.categories)
+    return sorted(set(_named(data, labels, columns, source_options)[1]))
 
 
 class CategoryBatches:
@@ -187,6 +194,26 @@ class _Joined(Source):
         return part.decode(place)
 
 
+def _named(
+    data: Any,
+    labels: Any,
+    columns: Sequence[str],
+    source_options: Mapping[str, Any],
+    *,
+    wanted: Sequence[str] | None = None,
+) -> tuple[Source, list[str]]:
+    """Images and the category of each; of a mapping only those ``wanted``."""
+    if isinstance(data, Mapping) and labels is None:
+        chosen = {str(name): images for name, images in data.items() if wanted is None or name in wanted}
+        parts = {name: open_source(images, **source_options) for name, images in chosen.items()}
+        return _Joined(parts), [name for name, part in parts.items() for _ in range(len(part))]
+    source = open_source(data, **source_options)
+    names = _labels_of(source, data, labels, columns)
+    if len(names) != len(source):
+        raise ImageInputError(f"{len(names)} labels for {len(source)} images; give one label for each image.")
+    return source, names
+
+
 def _labels_of(source: Source, data: Any, labels: Any, columns: Sequence[str]) -> list[str]:
     files = [source.name(index) for index in range(len(source))]
     if labels is None:
@@ -235,6 +262,15 @@ def _chosen(names: Sequence[str], categories: Sequence[str], limit: int | None) 
             taken[name] += 1
             indices.append(index)
     return indices
+
+
+def _drawn(names: Sequence[str], indices: Sequence[int], categories: Sequence[str], k: int, seed: int) -> list[int]:
+    """``k`` of ``indices`` of each category."""
+    kept: list[int] = []
+    for category in categories:
+        members = [index for index in indices if names[index] == category]
+        kept += [members[place] for place in draw_subset(len(members), k, seed, where=category)]
+    return sorted(kept)
 
 
 def _check_all_there(names: Sequence[str], categories: Sequence[str], source: Source) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,21 +15,25 @@ SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.07217
 
 
 def parse_colour(colour: Any) -> tuple[float, float, float]:
-    """``"#3b7dd8"``, ``"#37d"`` or three channels as three numbers in [0, 1].
+    """``"#3b7dd8"``, ``"#37d"``, ``"59,125,216"`` or three channels as three numbers in [0, 1].
 
-    Channels are floats in [0, 1] or whole numbers from 0 to 255.
+    Channels are floats in [0, 1] or whole numbers from 0 to 255, as text, in a list, a tensor or an array.
 
     Raises:
         ConfigError: for anything else, a mix of both kinds included.
     """
+    if isinstance(colour, str) and "," in colour:
+        return parse_colour(_channels(colour))
     if isinstance(colour, str):
         digits = colour.strip().removeprefix("#")
         if not re.fullmatch(r"[0-9a-fA-F]{3}|[0-9a-fA-F]{6}", digits):
-            raise ConfigError(f"color must look like '#3b7dd8', got {colour!r}.")
+            raise ConfigError(f"color must look like '#3b7dd8' or 59,125,216, got {colour!r}.")
         digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
         red, green, blue = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
         return red, green, blue
-    values = colour.tolist() if isinstance(colour, Tensor) else colour
+    values = colour.tolist() if isinstance(colour, Tensor | np.ndarray) else colour
+    if isinstance(values, Sequence):
+        values = [value.item() if isinstance(value, np.generic | Tensor) else value for value in values]
     if not isinstance(values, Sequence) or len(values) != 3 or any(isinstance(v, bool) for v in values):
         raise ConfigError(f"color must be '#rrggbb' or three channels, got {colour!r}.")
     if all(isinstance(v, int) for v in values):
@@ -42,6 +47,14 @@ def parse_colour(colour: Any) -> tuple[float, float, float]:
     if not all(0.0 <= v <= 1.0 for v in values):
         raise ConfigError(f"color channels that are floats must be in [0, 1], got {colour!r}.")
     return values[0], values[1], values[2]
+
+
+def _channels(text: str) -> list[int | float]:
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        return [int(part) if part.isdigit() else float(part) for part in parts]
+    except ValueError:
+        raise ConfigError(f"color must look like '#3b7dd8' or 59,125,216, got {text!r}.") from None
 
 
 def to_lab(colours: Tensor) -> Tensor:

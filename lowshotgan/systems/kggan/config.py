@@ -1,9 +1,9 @@
 """Configuration of KG-GAN for categories without images, and of its training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lowshotgan.checks import not_negative, one_of, positive, power_of_two
-from lowshotgan.data.knowledge import NUISANCES, attribute_groups
+from lowshotgan.checks import not_negative, one_of, positive, power_of_two, within
+from lowshotgan.data.knowledge import NUISANCES, TEXTS, attribute_groups
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.knowledge_guided import DISTANCES
 
@@ -32,7 +32,7 @@ class KGGANConfig:
         condition_dim: length the plain generator projects a category to.
         embedding_width: channels of the first layer of the embedding network.
         embedding_nets: embedding networks that read every image; 3 are harder to fool than 1 and take as many times longer.
-        cell: side in pixels of the square cells that the networks read and draw as channels; 2 costs about a third of 1.
+        cell: side in pixels of the square cells that the networks read and draw as channels; larger ones cost less.
     """
 
     resolution: int = 64
@@ -118,6 +118,7 @@ class KGGANTraining:
         lr: Adam's learning rate of generator and discriminator, betas (0, 0.9).
         generator_lr: of the generator alone, where it should differ; 0 for ``lr``.
         embedding_lr: of the embedding network, betas (0.9, 0.999).
+        embedding_weight_decay: of the embedding network; by default 1e-4 for text embeddings and 0 otherwise.
         discriminator_steps: for each step of the generator.
         knowledge_weight: of both semantic losses, which sum over the dimensions of vectors of length about 1.
         distance: "l2", "l1" or "cosine".
@@ -125,6 +126,8 @@ class KGGANTraining:
             judges images of unseen categories. 0 (none) by default.
         shift: largest shift in pixels of what the embedding network sees.
         noise: standard deviation of noise on what it sees.
+        erase: side of a square that is erased in what it sees, as a share of the image's; by default 0.25 for text
+            embeddings and 0 otherwise.
         flip: mirror images at random; off for text, and for knowledge that tells left from right.
         ema_half_life: of the averaged generator, in steps.
     """
@@ -139,12 +142,14 @@ class KGGANTraining:
     lr: float = 2e-4
     generator_lr: float = 0.0
     embedding_lr: float = 1e-3
+    embedding_weight_decay: float | None = None
     discriminator_steps: int = 5
     knowledge_weight: float = 1.0
     distance: str = "l2"
     realism_on_unseen: float = 0.0
     shift: int = 3
     noise: float = 0.1
+    erase: float | None = None
     flip: bool = False
     ema_half_life: float = 700.0
 
@@ -170,8 +175,63 @@ class KGGANTraining:
             "shift",
             "noise",
         )
+        not_negative(self, *(name for name in ("erase", "embedding_weight_decay") if getattr(self, name) is not None))
+        if self.erase is not None:
+            within("erase", self.erase, 0, 0.5)
         if self.anchor_weight and not self.warm_up_steps:
             raise ConfigError("anchor_weight needs a warm-up: set warm_up_steps too, or leave it out.")
+        if self.batch_size < 2:
+            raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
+        one_of("distance", self.distance, DISTANCES)
+
+    def for_source(self, source: str) -> "KGGANTraining":
+        """The same with everything decided that depends on where the vectors came from."""
+        texts = source == TEXTS
+        erase = (0.25 if texts else 0.0) if self.erase is None else self.erase
+        decay = self.embedding_weight_decay
+        return replace(self, erase=erase, embedding_weight_decay=(1e-4 if texts else 0.0) if decay is None else decay)
+
+
+@dataclass(frozen=True)
+class KGGANFineTuning:
+    """How a trained KG-GAN learns K images of categories that had none, or too few.
+
+    The images join what the discriminator sees. The embedding network stays as it is; a category of a new name gets the
+    mean of what it reads in the images as its vector.
+
+    Attributes:
+        steps: counted in discriminator steps.
+        batch_size: images per step over all processes; every category of the images comes equally often.
+        lr: Adam's learning rate of generator and discriminator, betas (0, 0.9).
+        generator_lr: of the generator alone, where it should differ; 0 for ``lr``.
+        discriminator_steps: for each step of the generator.
+        knowledge_weight: of both semantic losses, which go on.
+        distance: as for training; so are ``realism_on_unseen``, ``shift`` and ``noise``.
+        hold: weight of the difference from the untouched generator on categories without images here.
+        augment: whether the discriminator sees everything by DiffAugment (Zhao et al., NeurIPS 2020).
+        flip: mirror images at random.
+        ema_half_life: of the averaged generator, in steps.
+    """
+
+    steps: int = 300
+    batch_size: int = 16
+    lr: float = 2e-4
+    generator_lr: float = 0.0
+    discriminator_steps: int = 1
+    knowledge_weight: float = 1.0
+    distance: str = "l2"
+    realism_on_unseen: float = 0.0
+    shift: int = 3
+    noise: float = 0.1
+    hold: float = 10.0
+    augment: bool = True
+    flip: bool = False
+    ema_half_life: float = 50.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "lr", "discriminator_steps", "ema_half_life"):
+            positive(name, getattr(self, name))
+        not_negative(self, "generator_lr", "knowledge_weight", "realism_on_unseen", "shift", "noise", "hold")
         if self.batch_size < 2:
             raise ConfigError("batch_size must be at least 2: the networks normalise over the batch.")
         one_of("distance", self.distance, DISTANCES)

@@ -82,7 +82,7 @@ class EmbeddingStages:
 
     def _stage(self, name: str, net: EmbeddingNets, batches: CategoryBatches) -> Stage:
         nuisance = Nuisance(self.config.dimensions, self.config.nuisance)
-        loss = EmbeddingLoss(net, self.vectors, nuisance, View(self.training))
+        loss = EmbeddingLoss(net, self.vectors, nuisance, View.of(self.training))
         return embedding_stage(name, loss, batches, self.training)
 
     def _tell(self, seen: float) -> None:

@@ -28,6 +28,15 @@ def erase_patches(images: Tensor, draws: Draws) -> Tensor:
     return images.lerp(mean.expand_as(images), mask)
 
 
+def erase_square(images: Tensor, draws: Draws, *, side: int) -> Tensor:
+    """Replace one square of ``side`` pixels anywhere in each image by the mean colour of the image."""
+    position = torch.arange(images.shape[-1], device=images.device)
+    first = draws.integers(images.shape[-1] - side + 1, len(images), 2)
+    inside = (position >= first[..., None]) & (position < first[..., None] + side)  # (B, 2, side)
+    hole = (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None]
+    return torch.where(hole, images.mean(dim=(2, 3), keepdim=True), images)
+
+
 def shuffle_patches(images: Tensor, draws: Draws) -> Tensor:
     """Put the 4 x 4 patches of each image in a random order: colours stay, shapes do not."""
     batch, channels, height, width = images.shape

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from lowshotgan.draws import Draws
+from lowshotgan.finetune.augment import Augmenter
 from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
+from lowshotgan.losses.constraints import Constraints, EmbeddingConstraint, constraint_terms, constraint_weights
 from lowshotgan.losses.knowledge_guided import embedding_distance
 from lowshotgan.nets.shift import random_shift
-from lowshotgan.systems.kggan.config import KGGANTraining
+from lowshotgan.systems.kggan.config import KGGANFineTuning, KGGANTraining
 from lowshotgan.systems.kggan.generator import KnowledgeGenerator
 from lowshotgan.systems.kggan.networks import EmbeddingNets
-from lowshotgan.systems.kggan.nuisance import Nuisance
+from lowshotgan.systems.kggan.nuisance import Nuisance, erase_square
 from lowshotgan.systems.kggan.warm_up import Redrawing
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
@@ -28,13 +30,26 @@ HEAD_START = 100
 
 
 class View:
-    """What E sees of an image: shifted a little, with a little noise; real and generated images alike."""
+    """What E sees of an image: shifted a little, with a little noise; real and generated images alike.
 
-    def __init__(self, training: KGGANTraining) -> None:
-        self.shift, self.noise = training.shift, training.noise
+    Args:
+        shift: largest shift in pixels.
+        noise: standard deviation.
+        erase: side of a square that is erased, as a share of the image's.
+    """
+
+    def __init__(self, shift: int, noise: float, erase: float = 0.0) -> None:
+        self.shift, self.noise, self.erase = shift, noise, erase
+
+    @classmethod
+    def of(cls, training: KGGANTraining) -> "View":
+        """That of a training."""
+        return cls(training.shift, training.noise, training.erase or 0.0)
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         moved = random_shift(images, draws, pixels=self.shift)
+        if self.erase:
+            moved = erase_square(moved, draws, side=round(self.erase * images.shape[-1]))
         return moved + self.noise * draws.normal(len(images), *images.shape[1:]) if self.noise else moved
 
 
@@ -61,7 +76,13 @@ class EmbeddingLoss:
 
 def embedding_stage(name: str, loss: EmbeddingLoss, batches: Batches, training: KGGANTraining) -> Stage:
     """One stage that trains an embedding network."""
-    params = ParamGroup(list(loss.net.parameters()), lr=training.embedding_lr, betas=(0.9, 0.999), decay=0.3)
+    params = ParamGroup(
+        list(loss.net.parameters()),
+        lr=training.embedding_lr,
+        betas=(0.9, 0.999),
+        decay=0.3,
+        weight_decay=training.embedding_weight_decay or 0.0,
+    )
     return Stage(
         name=name,
         steps=training.embedding_steps,
@@ -82,7 +103,10 @@ class KGGANLosses:
         seen: rows of the seen categories in the table, in the order of the labels.
         unseen: rows of the others; if there are none, only the seen side is learnt.
         training: settings.
-        redrawing: of the warm-up, if there was one; its error on the live network is a term if it has a weight.
+        view: of what E sees.
+        redrawing: of the warm-up, where its error on the live network is to be a term.
+        augment: of all that D sees; nothing by default.
+        constraints: of the user; their targets are ``vectors`` and ``categories``, rows of the table.
     """
 
     def __init__(
@@ -92,43 +116,64 @@ class KGGANLosses:
         discriminator: nn.Module,
         seen: Sequence[int],
         unseen: Sequence[int],
-        training: KGGANTraining,
+        training: KGGANTraining | KGGANFineTuning,
+        view: View,
+        *,
         redrawing: Redrawing | None = None,
+        augment: Augmenter | None = None,
+        constraints: Constraints | None = None,
     ) -> None:
-        self.redrawing = redrawing if training.anchor_weight else None
         self.generator, self.live, self.discriminator, self.training = generator, live, discriminator, training
-        self.view = View(training)
+        self.view, self.redrawing, self.augment, self.constraints = view, redrawing, augment, constraints or {}
+        self.embedding = EmbeddingConstraint(*generator.embedding.nets, distance=training.distance)
         device = generator.table.vectors.device
         self.seen, self.unseen = torch.tensor(seen, device=device), torch.tensor(unseen, device=device)
 
     def discriminator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Hinge loss of real seen images against images of G1, each with its category."""
-        reals, rows = batch.images["images"], self.seen[batch.images["labels"]]
+        reals, rows, draws = batch.images["images"], self.seen[batch.images["labels"]], batch.draws
         with torch.no_grad():
-            fakes, fake_rows = self.draw_seen(len(reals), batch.draws)
-        terms = {"adversarial": hinge_discriminator(self.judge(reals, rows), self.judge(fakes, fake_rows))}
+            fakes, fake_rows = self.draw_seen(len(reals), draws)
+        real, fake = self.judge(reals, rows, draws), self.judge(fakes, fake_rows, draws)
+        terms = {"adversarial": hinge_discriminator(real, fake)}
         if self.training.realism_on_unseen and len(self.unseen):
             with torch.no_grad():
-                fakes, _ = self.draw_unseen(len(reals), batch.draws)
-            terms["realism"] = hinge_discriminator(self.judge(reals, None), self.judge(fakes, None))
+                fakes, _ = self.draw_unseen(len(reals), draws)
+            terms["realism"] = hinge_discriminator(self.judge(reals, None, draws), self.judge(fakes, None, draws))
         return terms
 
     def generator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """What D says of G1, and how far the embeddings of both generators' images are from those wanted."""
         count, draws = len(batch.images["images"]), batch.draws
         images, rows = self.draw_seen(count, draws)
+        made = [(images, self.targets(rows))]
         terms = {
-            "adversarial": hinge_generator(self.judge(images, rows)),
+            "adversarial": hinge_generator(self.judge(images, rows, draws)),
             "knowledge_seen": self.knowledge(images, rows, draws),
         }
         if len(self.unseen):
             images, rows = self.draw_unseen(count, draws)
+            made.append((images, self.targets(rows)))
             terms["knowledge_unseen"] = self.knowledge(images, rows, draws)
             if self.training.realism_on_unseen:
-                terms["realism"] = hinge_generator(self.judge(images, None))
+                terms["realism"] = hinge_generator(self.judge(images, None, draws))
         if self.redrawing is not None:
             terms["redrawing"] = self.redrawing(self.live, batch)
-        return terms
+        return terms | constraint_terms(self.constraints, made)
+
+    def generator_weights(self) -> dict[str, float]:
+        """Weights of the terms of the generator's step."""
+        weight = self.training.knowledge_weight
+        weights = {"adversarial": 1.0, "knowledge_seen": weight, "knowledge_unseen": weight}
+        if self.training.realism_on_unseen:
+            weights["realism"] = self.training.realism_on_unseen
+        if isinstance(self.training, KGGANTraining) and self.training.anchor_weight:
+            weights["redrawing"] = self.training.anchor_weight
+        return weights | constraint_weights(self.constraints)
+
+    def targets(self, rows: Tensor) -> dict[str, Tensor]:
+        """What constraints are told of images of the categories ``rows``."""
+        return {"vectors": self.vectors[rows], "categories": rows}
 
     def draw_seen(self, count: int, draws: Draws) -> tuple[Tensor, Tensor]:
         """Images of G1 and the rows of their categories, drawn alike often."""
@@ -140,8 +185,10 @@ class KGGANLosses:
         rows = self.unseen[draws.integers(len(self.unseen), count)]
         return self.generator.unseen(draws.normal(count, self.generator.z_dim), rows, network=self.live), rows
 
-    def judge(self, images: Tensor, rows: Tensor | None) -> Tensor:
+    def judge(self, images: Tensor, rows: Tensor | None, draws: Draws) -> Tensor:
         """D's logits of images with the categories of ``rows``, or with any."""
+        if self.augment is not None:
+            images = self.augment(images, draws)
         if rows is None:
             any_category: Tensor = self.discriminator(images, None)
             return any_category
@@ -152,9 +199,7 @@ class KGGANLosses:
 
     def knowledge(self, images: Tensor, rows: Tensor, draws: Draws) -> Tensor:
         """Distance of E's reading of ``images`` from the vectors of ``rows``; E stays as it is."""
-        readings, wanted = self.generator.embedding.readings(self.view(images, draws)), self.vectors[rows]
-        apart = [embedding_distance(found, wanted, kind=self.training.distance) for found in readings]
-        return torch.stack(apart).mean(dim=0)
+        return self.embedding(self.view(images, draws), self.targets(rows))
 
     @property
     def vectors(self) -> Tensor:
@@ -166,18 +211,26 @@ def adversarial_stage(
     batches: Batches,
     on_step: Callable[[int, dict[str, float]], None],
     preview: Callable[[], Tensor],
+    *,
+    name: str = "adversarial",
+    head_start: int = 0,
+    ema_rampup: float | None = 0.5,
 ) -> Stage:
-    """One stage that trains the generating network and D; E and the table are in no group."""
+    """One stage that trains the generating network and D; E and the table are in no group.
+
+    Args:
+        losses: of one step.
+        batches: of seen images.
+        on_step: called after each.
+        preview: draws a grid.
+        name: of the stage.
+        head_start: steps that D is ahead.
+        ema_rampup: see ``Stage``.
+    """
     training, live, judge = losses.training, losses.live, losses.discriminator
-    weight = training.knowledge_weight
-    realism = {"realism": training.realism_on_unseen} if training.realism_on_unseen else {}
-    weights = {"adversarial": 1.0, "knowledge_seen": weight, "knowledge_unseen": weight, **realism}
-    if training.anchor_weight:
-        weights["redrawing"] = training.anchor_weight
-    judged = {"adversarial": 1.0, **realism}
-    head_start = min(HEAD_START, training.warm_up_steps)
+    judged = {"adversarial": 1.0, "realism": training.realism_on_unseen}
     return Stage(
-        name="adversarial",
+        name=name,
         steps=training.steps,
         batches=batches,
         groups={
@@ -192,7 +245,7 @@ def adversarial_stage(
                 "generator",
                 "generator",
                 losses.generator_terms,
-                weights,
+                losses.generator_weights(),
                 every=training.discriminator_steps,
                 start=head_start,
             ),
@@ -200,7 +253,7 @@ def adversarial_stage(
         modules={"generator": live, "discriminator": judge},
         averages={"generator": (live, losses.generator.network)},
         ema_half_life=training.ema_half_life,
-        ema_rampup=0.5,
+        ema_rampup=ema_rampup,
         on_step=[on_step],
         preview=preview,
     )

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from lowshotgan.checks import keywords, parse_seeds
-from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
-from lowshotgan.data.dataset import load_images
-from lowshotgan.data.images import from_uint8, to_uint8
+from lowshotgan.data.categories import CategoryBatches, CategorySet, category_names, load_categories
 from lowshotgan.data.knowledge import Knowledge
 from lowshotgan.data.knowledge_report import KnowledgeReport, knowledge_report
 from lowshotgan.data.sources import open_source
@@ -23,11 +21,13 @@ from lowshotgan.draws import latents_from_seeds
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
 from lowshotgan.systems.base import make_config
+from lowshotgan.systems.constrained import Constrained
 from lowshotgan.systems.generation import Generation, OutputType, check_drawing, requested_latents
-from lowshotgan.systems.kggan.config import KGGANConfig, KGGANTraining
+from lowshotgan.systems.kggan.config import KGGANConfig, KGGANFineTuning, KGGANTraining
 from lowshotgan.systems.kggan.embedding import EmbeddingStages
+from lowshotgan.systems.kggan.finetuning import finetune_stages
 from lowshotgan.systems.kggan.generator import AnyCategory, KnowledgeGenerator, make_discriminator, rows_of
-from lowshotgan.systems.kggan.stages import KGGANLosses, adversarial_stage
+from lowshotgan.systems.kggan.stages import HEAD_START, KGGANLosses, View, adversarial_stage
 from lowshotgan.systems.kggan.telling import (
     Category,
     about_knowledge,
@@ -35,6 +35,7 @@ from lowshotgan.systems.kggan.telling import (
     encoded,
     indication,
     read_category,
+    ready_images,
 )
 from lowshotgan.systems.kggan.warm_up import Redrawing, warm_up_stage
 from lowshotgan.systems.settling import Settling
@@ -42,8 +43,11 @@ from lowshotgan.systems.walks import slerp, walk
 from lowshotgan.types import PathLike, Stage
 
 
-class KGGAN(Settling):
+class KGGAN(Constrained, Settling):
     """A generator of seen and unseen categories, with the network that reads embeddings and the table of vectors.
+
+    Constraints of the user (``add_constraint``) are told ``vectors (B, d)`` as the networks see them and ``categories
+    (B,)``, rows of the table; they judge seen and unseen images alike.
 
     Attributes:
         generator: the averaged generating network, E and the table.
@@ -53,6 +57,7 @@ class KGGAN(Settling):
     system = "kggan"
     Config = KGGANConfig
     Training = KGGANTraining
+    FineTuning = KGGANFineTuning
     generator: KnowledgeGenerator
 
     def __init__(self, config: KGGANConfig, *, arch: str) -> None:
@@ -221,12 +226,7 @@ class KGGAN(Settling):
             images: anything ``load_images`` takes; a float tensor ``(K, 3, H, W)`` is in [-1, 1]. Other sizes than the
                 model's are brought to it.
         """
-        side = self.config.resolution
-        pixels = images
-        if not (_is_ready(images) and images.shape[2:] == (side, side)):
-            pixels = from_uint8(
-                load_images(to_uint8(images) if _is_ready(images) else images, resolution=side).uint8()
-            )
+        pixels = ready_images(images, self.config.resolution)
         self.generator.embedding.eval()
         found = torch.cat([self.generator.embedding(part.to(self.device)) for part in pixels.split(64)])
         return self.generator.table.decode(found).cpu()
@@ -262,7 +262,7 @@ class KGGAN(Settling):
         Raises:
             ConfigError: if the model came without its discriminator.
         """
-        training = training or KGGANTraining()
+        training = (training or KGGANTraining()).for_source(self.config.knowledge_source)
         if self.discriminator is None:
             raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
         options: dict[str, Any] = {
@@ -289,11 +289,43 @@ class KGGAN(Settling):
             seen,
             rows_of(self.config.unseen, self.categories),
             training,
-            redrawing,
+            View.of(training),
+            redrawing=redrawing if training.anchor_weight else None,
+            constraints=self.constraints,
         )
         batches = CategoryBatches(images, training.batch_size, **options)
         self._stale = True
-        yield adversarial_stage(losses, batches, self.moved, lambda: self._preview(preview_seeds))
+        yield adversarial_stage(
+            losses,
+            batches,
+            self.moved,
+            lambda: self._preview(preview_seeds),
+            head_start=min(HEAD_START, training.warm_up_steps),
+        )
+
+    def read_shots(self, shots: Any, **options: Any) -> CategorySet:
+        """K images of each of some categories, as ``finetune_stages`` takes them: a folder or zip with a sub-folder for
+        each, or a mapping from name to images. Names may be new, unseen or seen."""
+        names = category_names(shots)
+        return load_categories(shots, names, resolution=self.config.resolution, **options)
+
+    def finetune_stages(
+        self,
+        shots: CategorySet,
+        training: KGGANFineTuning | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Stage]:
+        """Learn categories from K images each: see ``KGGANFineTuning``. Afterwards they count as seen.
+
+        Raises:
+            ConfigError: if the model came without its discriminator, or its categories cannot be added to.
+        """
+        yield from finetune_stages(
+            self, shots, training or KGGANFineTuning(), seed=seed, rank=rank, world_size=world_size
+        )
 
     def drawing(self) -> AnyCategory:
         """The generating network, with categories of its own choice."""
@@ -307,11 +339,7 @@ class KGGAN(Settling):
         parts = zip(latents.float().split(size), told.split(size), strict=True)
         return torch.cat([network(z.to(self.device), y).float().cpu() for z, y in parts])
 
-    def _preview(self, seeds: Sequence[int]) -> Tensor:
-        names = list(self.config.unseen[:4]) + list(self.config.seen)
+    def _preview(self, seeds: Sequence[int], first: Sequence[str] = ()) -> Tensor:
+        names = list(dict.fromkeys([*first, *self.config.unseen[:4], *self.config.seen]))
         with self.unsettled():
             return torch.cat([self.generate(category=name, seeds=list(seeds)).tensor for name in names[:8]])
-
-
-def _is_ready(images: Any) -> bool:
-    return isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from lowshotgan.checks import one_of
+from lowshotgan.data.dataset import load_images
+from lowshotgan.data.images import from_uint8, to_uint8
 from lowshotgan.data.knowledge import TEXTS, Attributes, Knowledge, attribute_vector
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
@@ -71,6 +73,15 @@ def read_category(
             "category must be a name, attributes or a vector, or a list of one of these kinds with an entry for each "
             f"image; got {str(given)[:80]}."
         ) from error
+
+
+def ready_images(images: Any, side: int) -> Tensor:
+    """``(K, 3, side, side)`` in [-1, 1] of what ``load_images`` takes; a float tensor ``(K, 3, H, W)`` is in [-1, 1]."""
+    if isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4:
+        if images.shape[2:] == (side, side):
+            return images
+        images = to_uint8(images)
+    return from_uint8(load_images(images, resolution=side).uint8())
 
 
 def encoded(generator: KnowledgeGenerator, config: KGGANConfig, given: Any, name: str) -> Tensor:

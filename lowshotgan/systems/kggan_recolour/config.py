@@ -1,8 +1,10 @@
 """Configuration of KG-GAN for recolouring a region, and of its training."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from lowshotgan.checks import not_negative, one_of, positive, power_of_two
+from lowshotgan.checks import not_negative, positive, power_of_two, within
 from lowshotgan.errors import ConfigError
 
 
@@ -18,7 +20,7 @@ class RecolourConfig:
         mask_width: channels of the mask network at full resolution.
         discriminator_width: channels of the discriminator's first layer.
         hard: whether generated images use the mask cut at one half.
-        cell: side in pixels of the square cells in which T and M read the image; 2 costs about a quarter of 1, and the
+        cell: side in pixels of the square cells in which T and M read the image; larger ones cost less, and the
             mask still has a value for every pixel.
         discriminator_cell: the same for D.
     """
@@ -52,21 +54,25 @@ class RecolourConfig:
 class RecolourTraining:
     """How the recolouring is trained.
 
+    ``preset="claims"`` has the terms of the published claims 8 to 16 and no others, but for two categories' errors without
+    which nothing is learnt: of real images in the discriminator's step, and of generated ones in the generators'.
+
     Attributes:
         steps: of the discriminator and of the generators.
         batch_size: images per step over all processes.
-        preset: "default", or "claims" for exactly the terms of the published claims: the colour is compared on the
-            foreground only and the discriminator's step also rates the category of generated images.
         lr: Adam's learning rate of all networks, betas (0.5, 0.999).
         discriminator_lr: of the discriminator alone, where it should differ; 0 for ``lr``.
+        adversarial_weight: of what the discriminator says of images in a seen category.
         category_weight: of the category terms.
         fake_category_weight: in the discriminator's step, relative to the category term of real images.
         colour_weight: of the comparison of the region's colour with the target.
-        cycle_weight: of the way back to the input, before and after the ramp.
+        foreground_share: share of that comparison taken on the foreground, the rest on the composed image.
+        cycle_weight: of the way back to the input from an unseen colour, before and after the ramp.
+        seen_cycle: of the way back from a seen category, relative to ``cycle_weight``.
         area_weight: of the mask's area after the ramp; nothing before.
         indecision_weight: of mask values that are neither 0 nor 1, after the ramp.
-        coherence_weight: of the variance of the input's colours inside the mask, after the ramp; no part of the paper. It
-            helps where the region has one colour, as in drawings; 0 (none) by default.
+        coherence_weight: of the variance of the input's colours inside the mask, after the ramp; for regions of one colour,
+            as in drawings. No part of the paper; 0 (none) by default.
         range_weight: of colours outside [-1, 1].
         accuracy: category accuracy of generated images from which the ramp starts.
         shift: largest shift of what the discriminator sees, as a share of the side.
@@ -76,13 +82,15 @@ class RecolourTraining:
 
     steps: int = 3_000
     batch_size: int = 16
-    preset: str = "default"
     lr: float = 4e-4
     discriminator_lr: float = 0.0
+    adversarial_weight: float = 1.0
     category_weight: float = 3.0
     fake_category_weight: float = 0.0
     colour_weight: float = 10.0
+    foreground_share: float = 0.5
     cycle_weight: tuple[float, float] = (3.0, 8.0)
+    seen_cycle: float = 1.0
     area_weight: float = 0.02
     indecision_weight: float = 0.4
     coherence_weight: float = 0.0
@@ -92,6 +100,18 @@ class RecolourTraining:
     flip: bool = True
     ema_half_life: float = 100.0
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, float]]] = {
+        "default": {},
+        "claims": {
+            "fake_category_weight": 0.1,
+            "foreground_share": 1.0,
+            "seen_cycle": 0.0,
+            "area_weight": 0.0,
+            "indecision_weight": 0.0,
+            "range_weight": 0.0,
+        },
+    }
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "cycle_weight", tuple(self.cycle_weight))
         for name in ("steps", "batch_size", "lr", "ema_half_life"):
@@ -99,6 +119,9 @@ class RecolourTraining:
         not_negative(
             self,
             "discriminator_lr",
+            "adversarial_weight",
+            "seen_cycle",
+            "range_weight",
             "category_weight",
             "fake_category_weight",
             "colour_weight",
@@ -110,13 +133,21 @@ class RecolourTraining:
             raise ConfigError(
                 f"cycle_weight must be two numbers, before and after the ramp, got {self.cycle_weight!r}."
             )
-        if not 0 <= self.accuracy <= 1 or not 0 <= self.shift <= 0.5 or self.range_weight < 0:
-            raise ConfigError("accuracy must be in [0, 1], shift in [0, 0.5] and range_weight 0 or more.")
-        one_of("preset", self.preset, ("default", "claims"))
-        if self.preset == "claims" and not self.fake_category_weight:
-            object.__setattr__(self, "fake_category_weight", 0.1)
+        for name, high in (("accuracy", 1), ("shift", 0.5), ("foreground_share", 1)):
+            within(name, getattr(self, name), 0, high)
 
-    @property
-    def foreground_share(self) -> float:
-        """Share of the colour comparison taken on the foreground, the rest on the composed image."""
-        return 1.0 if self.preset == "claims" else 0.5
+
+@dataclass(frozen=True)
+class RecolourFineTuning(RecolourTraining):
+    """How the mask network learns to find the region in K images of a new style; T1 and T2 stay as they are.
+
+    The terms are those of training after the ramp; the discriminator learns the new style too. K images are too few to begin
+    from: the region must be roughly found before.
+    """
+
+    steps: int = 300
+    batch_size: int = 8
+    lr: float = 2e-4
+    accuracy: float = 0.0
+    range_weight: float = 0.0
+    ema_half_life: float = 20.0

@@ -14,13 +14,17 @@ from torch import Tensor
 
 from lowshotgan.draws import Draws
 from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
+from lowshotgan.losses.constraints import (
+    Constraints,
+    RegionColorConstraint,
+    constraint_terms,
+    constraint_weights,
+)
 from lowshotgan.losses.knowledge_guided import (
     area,
     category_error,
-    colour_difference,
     indecision,
     out_of_range,
-    region_colour,
     region_variance,
 )
 from lowshotgan.losses.reconstruction import absolute_difference
@@ -62,12 +66,24 @@ class Ramp:
 
 
 class RecolourLosses:
-    """The loss terms of one step; each method maps ``{"images", "labels"}`` to named ``(B,)`` values."""
+    """The loss terms of one step; each method maps ``{"images", "labels"}`` to named ``(B,)`` values.
+
+    Args:
+        generator: T1, T2 and M, as they are trained.
+        discriminator: D.
+        training: settings.
+        constraints: of the user, on the images of G2.
+    """
 
     def __init__(
-        self, generator: RecolourGenerator, discriminator: RecolourDiscriminator, training: RecolourTraining
+        self,
+        generator: RecolourGenerator,
+        discriminator: RecolourDiscriminator,
+        training: RecolourTraining,
+        constraints: Constraints | None = None,
     ) -> None:
         self.generator, self.discriminator, self.training = generator, discriminator, training
+        self.constraints, self.color = constraints or {}, RegionColorConstraint()
 
     def discriminator_terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Real against recoloured images, and the category of both (the second only if it has a weight)."""
@@ -90,8 +106,8 @@ class RecolourLosses:
         seen = self.generator.to_category(images, wanted, mask=mask)
         unseen = self.generator.to_colour(images, colours, mask=mask)
         logits, category = self.judge(seen.images, draws)
-        foreground = self.colour_error(unseen.foreground, seen.mask, colours)
-        composed = self.colour_error(unseen.images, seen.mask, colours)
+        targets = {"region": seen.mask, "color": colours, "content": images}
+        foreground, composed = self.color(unseen.foreground, targets), self.color(unseen.images, targets)
         share = self.training.foreground_share
         back = self.generator.to_category(unseen.images, labels).images
         again = self.generator.to_category(seen.images[::2], labels[::2]).images  # half a batch will do for this one
@@ -106,17 +122,13 @@ class RecolourLosses:
             "coherence": region_variance(images, seen.mask),
             "range": out_of_range(seen.foreground) + out_of_range(unseen.foreground),
             "accuracy": (category.argmax(dim=1) == wanted).float(),
-        }
+        } | constraint_terms(self.constraints, [(unseen.images, targets)])
 
     def judge(self, images: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """D's patch and category logits of shifted images."""
         pixels = round(self.training.shift * images.shape[-1])
         found: tuple[Tensor, Tensor] = self.discriminator(random_shift(images, draws, pixels=pixels))
         return found
-
-    def colour_error(self, images: Tensor, mask: Tensor, colours: Tensor) -> Tensor:
-        """Difference between the estimated colour of the region and the one wanted."""
-        return colour_difference(region_colour(images, mask), colours)
 
     def draw_labels(self, count: int, draws: Draws) -> Tensor:
         """``(count,)`` target categories."""
@@ -127,8 +139,18 @@ class RecolourLosses:
         return (DARKEST + (BRIGHTEST - DARKEST) * draws.uniform(count, 3)) * 2 - 1
 
 
-def recolour_stage(losses: RecolourLosses, averaged: RecolourGenerator, batches: Batches, preview: Any) -> Stage:
-    """One stage; ``averaged`` becomes the model to keep."""
+def recolour_stage(
+    losses: RecolourLosses, averaged: RecolourGenerator, batches: Batches, preview: Any, *, mask_only: bool = False
+) -> Stage:
+    """One stage; ``averaged`` becomes the model to keep.
+
+    Args:
+        losses: of one step.
+        averaged: average of ``losses.generator``.
+        batches: of images with categories.
+        preview: draws a grid.
+        mask_only: train M and D alone; this is fine-tuning.
+    """
     training, ramp = losses.training, Ramp(losses.training.accuracy)
     early, late = training.cycle_weight
 
@@ -136,39 +158,41 @@ def recolour_stage(losses: RecolourLosses, averaged: RecolourGenerator, batches:
         return early + (late - early) * ramp.share
 
     generator_weights: dict[str, Weight] = {
-        "adversarial": 1.0,
+        "adversarial": training.adversarial_weight,
         "category": training.category_weight,
         "colour": training.colour_weight,
         "cycle_colour": cycle,
-        "cycle": cycle,
+        "cycle": lambda progress: training.seen_cycle * cycle(progress),
         "area": lambda progress: training.area_weight * ramp.share,
         "indecision": lambda progress: training.indecision_weight * ramp.share,
         "coherence": lambda progress: training.coherence_weight * ramp.share,
         "range": training.range_weight,
+        **constraint_weights(losses.constraints),
     }
     discriminator_weights = {
         "adversarial": 1.0,
         "category": training.category_weight,
         "category_fake": training.category_weight * training.fake_category_weight,
     }
-    groups = {"generator": losses.generator, "discriminator": losses.discriminator}
+    modules = {"generator": losses.generator, "discriminator": losses.discriminator}
+    trained = {**modules, "generator": losses.generator.mask} if mask_only else modules
     rates = {"generator": training.lr, "discriminator": training.discriminator_lr or training.lr}
     return Stage(
-        name="adversarial",
+        name="finetuning" if mask_only else "adversarial",
         steps=training.steps,
         batches=batches,
         groups={
             name: ParamGroup(list(module.parameters()), lr=rates[name], betas=(0.5, 0.999))
-            for name, module in groups.items()
+            for name, module in trained.items()
         },
         phases=[
             Phase("discriminator", "discriminator", losses.discriminator_terms, discriminator_weights),
             Phase("generator", "generator", losses.generator_terms, generator_weights),
         ],
-        modules=groups,
+        modules=modules,
         averages={"generator": (losses.generator, averaged)},
         ema_half_life=training.ema_half_life,
-        ema_rampup=0.2,
+        ema_rampup=None if mask_only else 0.2,
         state={"ramp": ramp},
         on_step=[ramp.on_step],
         preview=preview,

@@ -5,25 +5,28 @@ method is described in the published patent US 11379722; see the documentation o
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from lowshotgan.checks import keywords, one_of
-from lowshotgan.data.categories import CategoryBatches, CategorySet, load_categories
+from lowshotgan.data.categories import CategoryBatches, CategorySet, category_names, load_categories
 from lowshotgan.data.colours import parse_colour
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, image_grid
 from lowshotgan.data.sources import open_source
 from lowshotgan.errors import ConfigError
 from lowshotgan.messages import warn
-from lowshotgan.systems.base import System
+from lowshotgan.systems.constrained import Constrained
 from lowshotgan.systems.generation import Generation, OutputType, check_drawing
-from lowshotgan.systems.kggan_recolour.config import RecolourConfig, RecolourTraining
+from lowshotgan.systems.kggan_recolour.config import RecolourConfig, RecolourFineTuning, RecolourTraining
 from lowshotgan.systems.kggan_recolour.networks import RecolourDiscriminator, Recoloured, RecolourGenerator, combine
 from lowshotgan.systems.kggan_recolour.stages import RecolourLosses, recolour_stage
 from lowshotgan.types import Stage
@@ -45,8 +48,11 @@ class Recolouring(Generation):
     masks: Tensor | None = None
 
 
-class KGGANRecolour(System):
+class KGGANRecolour(Constrained):
     """Changes the colour of one region and nothing else.
+
+    Constraints of the user (``add_constraint``) judge images in unseen colours, and are told ``region (B, 1, H, W)``,
+    ``color (B, 3)`` in [-1, 1] and ``content (B, 3, H, W)``, the image that was recoloured.
 
     Attributes:
         generator: averaged T1, T2 and M.
@@ -56,6 +62,7 @@ class KGGANRecolour(System):
     system = "kggan_recolour"
     Config = RecolourConfig
     Training = RecolourTraining
+    FineTuning = RecolourFineTuning
     generator: RecolourGenerator
     discriminator: RecolourDiscriminator | None
 
@@ -204,23 +211,68 @@ class KGGANRecolour(System):
             ConfigError: if the model came without its discriminator.
         """
         training = training or RecolourTraining()
-        if self.discriminator is None:
-            raise ConfigError(f"{self.arch} was loaded without its discriminator; training needs one.")
-        batches = CategoryBatches(
-            images,
-            training.batch_size,
-            flip=training.flip,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-            device=self.device,
+        yield self._stage(images, training, preview_images, seed=seed, rank=rank, world_size=world_size)
+
+    def read_shots(self, shots: Any, **options: Any) -> CategorySet:
+        """K images of a new style: sub-folders (or a mapping) named as seen categories, of which some may be missing, or
+        images alone, whose categories the discriminator guesses.
+
+        Raises:
+            ConfigError: for images alone, if the model came without its discriminator.
+        """
+        known = self.config.categories
+        if isinstance(shots, CategorySet):
+            return shots
+        if isinstance(shots, Mapping) or _is_sorted(shots, known):
+            names = [one_of("category", name, known) for name in category_names(shots)]
+            found = load_categories(shots, names, resolution=self.config.resolution, **options)
+            rows = torch.tensor([known.index(name) for name in names])
+            return CategorySet(found.images, rows[found.labels], known)
+        images = load_images(shots, resolution=self.config.resolution, **options)
+        return CategorySet(images, self._guessed(from_uint8(images.uint8())), known)
+
+    def finetune_stages(
+        self,
+        shots: CategorySet,
+        training: RecolourFineTuning | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Stage]:
+        """Teach the mask network a new style: see ``RecolourFineTuning``. T1 and T2 do not change.
+
+        Raises:
+            ConfigError: if the model came without its discriminator.
+        """
+        yield self._stage(
+            shots, training or RecolourFineTuning(), 7, mask_only=True, seed=seed, rank=rank, world_size=world_size
         )
-        averaged, live = self.generator, copy.deepcopy(self.generator).requires_grad_(True).train()
+
+    def _stage(
+        self, images: CategorySet, training: RecolourTraining, shown: int, *, mask_only: bool = False, **process: Any
+    ) -> Stage:
+        """The one stage of training or fine-tuning, with ``shown`` images in its previews."""
+        judge = self._judge()
+        batches = CategoryBatches(images, training.batch_size, flip=training.flip, device=self.device, **process)
+        averaged, live = self.generator, copy.deepcopy(self.generator).train()
         averaged.eval().requires_grad_(False)
-        step = max(1, len(images) // preview_images)
-        shown = images.images.uint8(range(0, len(images), step)[:preview_images])
-        losses = RecolourLosses(live, self.discriminator.train(), training)
-        yield recolour_stage(losses, averaged, batches, lambda: self._preview(shown))
+        live.requires_grad_(not mask_only).mask.requires_grad_(True)
+        step = max(1, len(images) // shown)
+        pictures = images.images.uint8(range(0, len(images), step)[:shown])
+        losses = RecolourLosses(live, judge.requires_grad_(True).train(), training, self.constraints)
+        return recolour_stage(losses, averaged, batches, lambda: self._preview(pictures), mask_only=mask_only)
+
+    def _judge(self) -> RecolourDiscriminator:
+        if self.discriminator is None:
+            raise ConfigError(f"{self.arch} was loaded without its discriminator; training and fine-tuning need one.")
+        return self.discriminator
+
+    @torch.no_grad()
+    def _guessed(self, images: Tensor) -> Tensor:
+        """``(N,)`` categories as the discriminator reads them in ``(N, 3, R, R)``."""
+        judge = self._judge().eval()
+        return torch.cat([judge(part.to(self.device))[1].argmax(dim=1).cpu() for part in images.split(16)])
 
     def _preview(self, shown: Tensor) -> Tensor:
         """A row for each image: as it is, in seven colours, and its mask."""
@@ -240,8 +292,8 @@ class KGGANRecolour(System):
 
     def _colours(self, color: Any) -> Tensor:
         """``(1 or N, 3)`` in [-1, 1]."""
-        several = isinstance(color, list | tuple) and bool(color) and not isinstance(color[0], int | float)
-        several = several or (isinstance(color, Tensor) and color.ndim == 2)
+        several = isinstance(color, list | tuple) and bool(color) and not isinstance(color[0], Real)
+        several = several or (isinstance(color, Tensor | np.ndarray) and color.ndim == 2)
         chosen = list(color) if several else [color]
         return torch.tensor([parse_colour(one) for one in chosen]) * 2 - 1
 
@@ -257,3 +309,10 @@ class KGGANRecolour(System):
             warn(
                 f"the region covers {share:.0%} of these images; check recolor(..., mask=True) before you trust them."
             )
+
+
+def _is_sorted(shots: Any, categories: Sequence[str]) -> bool:
+    """Whether every image lies in a folder named as a category."""
+    source = open_source(shots)
+    folders = {Path(source.name(index)).parent.name for index in range(len(source))}
+    return bool(folders) and folders <= set(categories)

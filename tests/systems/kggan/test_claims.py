@@ -155,7 +155,7 @@ def test_2_the_discriminator_lowers_its_loss_on_a_frozen_batch(model, data):
     assert value() < first
     fakes, rows = losses.draw_seen(6, Draws(1))
     reals, labels = batch.images["images"], losses.seen[batch.images["labels"]]
-    real, fake = losses.judge(reals, labels), losses.judge(fakes, rows)
+    real, fake = losses.judge(reals, labels, Draws(1)), losses.judge(fakes, rows, Draws(1))
     assert torch.isfinite(real).all() and torch.isfinite(fake).all()
 
 

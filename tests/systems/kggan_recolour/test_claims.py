@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lowshotgan.api import create_model
+from lowshotgan.api import create_model, train
 from lowshotgan.data.shapes import painted_heads
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
@@ -18,6 +18,7 @@ from lowshotgan.train.loop import LoopSettings, fit, only_trainable, weighted_lo
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch
 
+CLAIMS = RecolourTraining.PRESETS["claims"]
 SIZES = {"resolution": 16, "transform_width": 4, "mask_width": 4, "discriminator_width": 4}
 
 
@@ -224,7 +225,7 @@ def test_14_the_discriminator_has_both_heads(setting):
 
 
 def test_15_the_discriminator_learns_from_both_results(model):
-    stage, losses, batch = make_setting(model, preset="claims")
+    stage, losses, batch = make_setting(model, **CLAIMS)
     phase = stage.phases[0]
     parameters = list(losses.discriminator.parameters())
     optimizer = torch.optim.Adam(parameters, lr=2e-3)
@@ -269,8 +270,26 @@ def test_16_the_generators_learn_from_realism_category_colour_and_cycle(model):
         assert weighted_loss(phase, terms(), 0.0)[0] < first
 
 
+def test_the_preset_has_the_terms_of_the_claims_and_two_errors_of_categories(model, tmp_path):
+    stage, _, batch = make_setting(model, **CLAIMS, accuracy=0.0)
+    for step in range(3):
+        stage.on_step[0](step, {})  # the ramp is over
+    used = {}
+    for phase in stage.phases:
+        weights = {name: w(1.0) if callable(w) else w for name, w in phase.weights.items()}
+        terms = phase.terms(Batch(batch.images, Draws(0), 0, 0.0))
+        used[phase.name] = {name for name, weight in weights.items() if weight and name in terms}
+    assert used["discriminator"] == {"adversarial", "category", "category_fake"}
+    assert used["generator"] == {"adversarial", "category", "colour", "cycle_colour"}
+    options = {"steps": 1, "batch_size": 4, "preset": "claims", "area_weight": 0.5}
+    told = train(model, heads(), output_dir=tmp_path / "run", dry_run=True, **options)["train"]
+    assert told["area_weight"] == 0.5 and told["indecision_weight"] == 0.0 and told["foreground_share"] == 1.0
+    with pytest.raises(ConfigError, match="claims, default"):
+        train(model, heads(), output_dir=tmp_path / "run", dry_run=True, preset="claim")
+
+
 def test_claims_compare_the_colour_on_the_foreground_only(model):
-    _, losses, batch = make_setting(model, preset="claims")
+    _, losses, batch = make_setting(model, **CLAIMS)
     found = losses.generator_terms(Batch(batch.images, Draws(2), 0, 0.0))["colour"]
     draws = Draws(2)
     losses.draw_labels(6, draws)

@@ -1,5 +1,6 @@
 """Recolouring as a system: what it keeps, what it takes, the ramp, training and resumption."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -35,9 +36,19 @@ def pictures():
     return painted_heads(3, resolution=16).images
 
 
-def test_a_colour_may_be_written_in_four_ways(model, pictures):
+def test_a_colour_may_be_written_in_many_ways(model, pictures):
     by_text = model.recolor(pictures, color="#3366cc").tensor
-    for color in ((51, 102, 204), (0.2, 0.4, 0.8), torch.tensor([0.2, 0.4, 0.8]), ["#3366cc"] * 3, "36c"):
+    arrays = [np.array([0.2, 0.4, 0.8]), np.array([51, 102, 204], dtype=np.uint8), np.array([[0.2, 0.4, 0.8]] * 3)]
+    arrays += [tuple(np.float32([0.2, 0.4, 0.8])), [torch.tensor([0.2, 0.4, 0.8])] * 3, "0.2, 0.4, 0.8"]
+    for color in (
+        (51, 102, 204),
+        (0.2, 0.4, 0.8),
+        torch.tensor([0.2, 0.4, 0.8]),
+        ["#3366cc"] * 3,
+        "36c",
+        "51,102,204",
+        *arrays,
+    ):
         torch.testing.assert_close(model.recolor(pictures, color=color).tensor, by_text, atol=1e-5, rtol=0)
     assert torch.equal(model.generate(content=pictures, color="#3366cc").tensor, by_text)
 
@@ -131,7 +142,9 @@ def test_training_brings_the_region_nearer_to_an_unseen_colour(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [({}, "needs a colour or a category"), ({"color": "#fff", "category": "black"}, "needs a colour or a category"),
-     ({"color": "#12345"}, "#3b7dd8"), ({"color": (0.5, 1, 0.5)}, "mixes"), ({"color": (300, 0, 0)}, "0 to 255"),
+     ({"color": "#12345"}, "#3b7dd8"),
+     ({"color": "1,2,x"}, "59,125,216"), ({"color": np.array([True, False, True])}, "three channels"),
+     ({"color": (0.5, 1, 0.5)}, "mixes"), ({"color": (300, 0, 0)}, "0 to 255"),
      ({"color": (1.5, 0.0, 0.0)}, r"\[0, 1\]"), ({"color": (float("nan"), 0.0, 0.0)}, r"\[0, 1\]"),
      ({"color": ["#fff", "#000"]}, "2 targets for 3"), ({"category": "blonde"}, "blond")],
 )  # fmt: skip
@@ -157,7 +170,7 @@ def test_unusable_configurations_are_refused(options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"preset": "old"}, {"cycle_weight": (1.0,)}, {"shift": 0.9}, {"colour_weight": -1}]
+    "options", [{"cycle_weight": (1.0,)}, {"shift": 0.9}, {"foreground_share": 2}, {"colour_weight": -1}]
 )
 def test_unusable_training_settings_are_refused(options):
     with pytest.raises(ConfigError):
