@@ -1,8 +1,8 @@
-"""Draw the diagrams of LaDo and GenHo as SVG from the tables below.
+"""Draw the diagrams of LaDo, GenHo, PFS-GAN and COCO-FUNIT as SVG from the tables below.
 
     python docs/draw_diagrams.py
 
-Time: a second. Writes docs/images/lado.svg and docs/images/genho.svg.
+Time: a second. Writes docs/images/lado.svg, genho.svg, pfsgan.svg and coco_funit.svg.
 """
 
 import argparse
@@ -109,7 +109,82 @@ GENHO_EDGES: Edges = [
     ("ga2", "v2"), ("m2", "dc"), ("y3", "e3"), ("e3", "m3"), ("m3", "ga3"), ("ga3", "v3"), ("x4", "e4"), ("b4", "gc4"),
     ("e4", "n4"), ("gc4", "n4"), ("n4", "zk"), ("z5", "gc5"), ("gc5", "ga5"), ("ga5", "v5"),
 ]  # fmt: skip
-DIAGRAMS = {"lado": (LADO_BOXES, LADO_EDGES), "genho": (GENHO_BOXES, GENHO_EDGES)}
+PFSGAN_BOXES = [
+    Box("h1", 0, 0, "title", "Stage 1: the source model, from many source images"),
+    Box("x", 0, 1, "data", "image x"),
+    Box("ea", 1, 0.6, "trained", "E_a"),
+    Box("ec1", 1, 1.4, "trained", "E_c"),
+    Box("a1", 2, 0.6, "code", "appearance a"),
+    Box("c1", 2, 1.4, "code", "content c"),
+    Box("n1", 2, 2.2, "data", "noise [a; c]"),
+    Box("gs", 3, 1, "trained", "G_s"),
+    Box("xh", 4, 1, "data", "x, samples"),
+    Box("ds", 5, 1, "trained", "D_s"),
+    Box("h2", 0, 3.1, "title", "Stage 2: the K shots, and new content in their appearance"),
+    Box("yk", 0, 4, "data", "shot y_k, shifted"),
+    Box("xk", 0, 4.8, "data", "partner x_k"),
+    Box("xj", 0, 5.6, "data", "source image x'"),
+    Box("et", 1, 4, "trained", "E_t"),
+    Box("ec2", 1, 5.2, "frozen", "E_c"),
+    Box("a2", 2, 4, "code", "appearance a"),
+    Box("ck", 2, 4.8, "code", "content c_k"),
+    Box("cj", 2, 5.6, "code", "content c'"),
+    Box("gt", 3, 4.8, "trained", "G_t"),
+    Box("yh", 4, 4.4, "data", "y_k, redrawn"),
+    Box("yn", 4, 5.2, "data", "new content"),
+    Box("v", 5, 4, "loss", "y_k, features"),
+    Box("dt", 5, 4.8, "trained", "D: patches"),
+    Box("rl", 5, 5.6, "loss", "relations"),
+    Box("h3", 0, 6.5, "title", "Its relation network: how far apart are the contents of two images?"),
+    Box("s", 0, 7.4, "data", "source image"),
+    Box("t", 0, 8.2, "data", "target image"),
+    Box("ec3", 1, 7.4, "frozen", "E_c"),
+    Box("m", 1, 8.2, "trained", "own first part"),
+    Box("me", 2, 8.2, "frozen", "rest of E_c"),
+    Box("cs", 3, 7.4, "code", "content"),
+    Box("ct", 3, 8.2, "code", "content"),
+    Box("d", 4, 7.8, "code", "difference²"),
+    Box("l1", 5, 7.4, "loss", "partners: 0"),
+    Box("l2", 5, 8.2, "loss", "others: as x, x'"),
+    Box("h4", 0, 9.1, "title", "Afterwards: noise alone; one latent, two domains"),
+    Box("z", 0, 10, "data", "noise [a; c]"),
+    Box("g3", 2, 9.6, "frozen", "G_s"),
+    Box("g4", 2, 10.4, "frozen", "G_t"),
+    Box("o3", 4, 9.6, "data", "source image"),
+    Box("o4", 4, 10.4, "data", "its target twin"),
+]
+PFSGAN_EDGES: Edges = [
+    ("x", "ea"), ("x", "ec1"), ("ea", "a1"), ("ec1", "c1"), ("a1", "gs"), ("c1", "gs"), ("n1", "gs"), ("gs", "xh"),
+    ("xh", "ds"), ("yk", "et"), ("et", "a2"), ("xk", "ec2"), ("xj", "ec2"), ("ec2", "ck"), ("ec2", "cj"), ("a2", "gt"),
+    ("ck", "gt"), ("cj", "gt"), ("gt", "yh"), ("gt", "yn"), ("yh", "v"), ("yh", "dt"), ("yn", "dt"), ("yn", "rl"),
+    ("s", "ec3"), ("ec3", "cs"), ("t", "m"), ("m", "me"), ("me", "ct"), ("cs", "d"), ("ct", "d"), ("d", "l1"), ("d", "l2"),
+    ("z", "g3"), ("z", "g4"), ("g3", "o3"), ("g4", "o4"),
+]  # fmt: skip
+
+COCO_BOXES = [
+    Box("x", 0, 0.8, "data", "content x"),
+    Box("ex", 1, 0.8, "trained", "E_x"),
+    Box("h", 2, 0, "code", "layout"),
+    Box("m", 2, 0.8, "code", "its mean"),
+    Box("fc", 3, 0.8, "trained", "f_c"),
+    Box("y", 0, 1.8, "data", "K exemplars y"),
+    Box("ey", 1, 1.8, "trained", "E_y"),
+    Box("c", 2, 1.8, "code", "mean code"),
+    Box("b", 2, 2.6, "trained", "constant b"),
+    Box("fs", 3, 2.2, "trained", "f_s"),
+    Box("f", 4, 1.4, "trained", "f of product"),
+    Box("d", 5, 0.6, "trained", "decoder"),
+]
+COCO_EDGES: Edges = [
+    ("x", "ex"), ("ex", "h"), ("ex", "m"), ("m", "fc"), ("y", "ey"), ("ey", "c"), ("c", "fs"), ("b", "fs"),
+    ("fc", "f"), ("fs", "f"), ("f", "d"), ("h", "d"),
+]  # fmt: skip
+DIAGRAMS = {
+    "lado": (LADO_BOXES, LADO_EDGES),
+    "genho": (GENHO_BOXES, GENHO_EDGES),
+    "pfsgan": (PFSGAN_BOXES, PFSGAN_EDGES),
+    "coco_funit": (COCO_BOXES, COCO_EDGES),
+}
 
 
 def main() -> None:

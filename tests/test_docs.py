@@ -8,7 +8,9 @@ import pytest
 
 import lowshotgan
 from lowshotgan.cli import COMMANDS
+from lowshotgan.hub.manifest import find_entries
 from lowshotgan.metrics.memorization import COPY_RATIO, UNCALIBRATED_RATIO
+from lowshotgan.systems.registry import VERBS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -52,3 +54,16 @@ def test_the_copy_limit_is_the_one_of_the_code():
     limits = f"({COPY_RATIO['lsg1']} with the shipped feature network, {UNCALIBRATED_RATIO} with one"
     assert limits in " ".join(text_of("report.md").split())
     assert f"For `lsg1` it is **{COPY_RATIO['lsg1']}**" in text_of("metrics.md")
+
+
+@pytest.mark.parametrize("system", [name for name, verbs in VERBS.items() if "translate" in verbs])
+def test_each_translator_has_a_page_with_its_weights_picture_and_limits(system):
+    page = text_of(f"{system}.md")
+    published = [entry.name for entry in find_entries("*") if entry.system == system]
+    assert all(f"`{name}`" in page for name in published)
+    assert ("No weights are published" in page) == (not published)
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert pictures and all((DOCS / picture).is_file() for picture in pictures)
+    assert all((DOCS.parent / recipe).is_file() for recipe in re.findall(r"recipes/\S+\.toml", page))
+    assert {"## Official checkpoints", "## Limits", "## Source"} <= set(page.splitlines())
+    assert f"\n{system}\n" in text_of("index.md")
