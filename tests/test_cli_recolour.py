@@ -40,6 +40,49 @@ def test_recolor_writes_images_masks_and_a_sheet(world, tmp_path, capsys):
         assert sheet.size == (2 * 18 + 2, 2 * 18 + 2)
 
 
+def test_a_colour_may_be_three_numbers(world, tmp_path):
+    for name, color in (("hex", "#aa3377"), ("numbers", "170,51,119")):
+        arguments = ["recolor", str(world / "hair"), str(world / "photos"), "--color", color]
+        assert run([*arguments, "--output", str(tmp_path / name)]) == 0
+    first, second = ((tmp_path / name / "image000000.png").read_bytes() for name in ("hex", "numbers"))
+    assert first == second
+
+
+def test_a_category_is_a_name_attributes_or_numbers(world, tmp_path, capsys):
+    (tmp_path / "more.csv").write_text("name,size,kind\nother,y,b\n")
+    ways = {"name": ["by"], "attributes": ["kind=b,size=y"], "numbers": ["0,1,0,1"]}
+    ways["table"] = ["other", "--knowledge", str(tmp_path / "more.csv")]
+    for name, options in ways.items():
+        grid = str(tmp_path / f"{name}.png")
+        assert run(["generate", str(world / "shapes"), "--seeds", "0-3", "--grid", grid, "--category", *options]) == 0
+    drawn = [Image.open(tmp_path / f"{name}.png").convert("RGB").tobytes() for name in ways]
+    apart = [max(abs(a - b) for a, b in zip(one, drawn[0], strict=True)) for one in drawn]
+    assert max(apart) <= 1
+    capsys.readouterr()
+    for options, message in ((["kind="], "look like"), (["0,1"], "length 2"), (["kind=c,size=y"], "kind must be")):
+        assert (
+            run(["generate", str(world / "shapes"), "--grid", str(tmp_path / "no.png"), "--category", *options]) == 1
+        )
+        assert message in capsys.readouterr().err
+    arguments = ["generate", str(world / "hair"), "--grid", str(tmp_path / "no.png"), "--knowledge"]
+    assert run([*arguments, str(tmp_path / "more.csv")]) == 1
+    assert "no categories from knowledge" in capsys.readouterr().err
+
+
+def test_a_walk_passes_categories(world, tmp_path):
+    walk = tmp_path / "walk.gif"
+    arguments = ["interpolate", str(world / "shapes"), "--category", "ax", "--category", "kind=b,size=y", "--no-loop"]
+    assert run([*arguments, "--frames", "3", "--output", str(walk)]) == 0
+    with Image.open(walk) as frames:
+        assert frames.n_frames == 3
+    assert run(["interpolate", str(world / "shapes"), "--category", "ax", "--seeds", "1", "--output", str(walk)]) == 1
+
+
+def test_training_without_a_table_tells_of_recipes(tmp_path, world, capsys):
+    assert run(["train", "kggan_32", "--data", str(world / "photos"), "--output", str(tmp_path / "r")]) == 1
+    assert "--recipe FILE" in capsys.readouterr().err
+
+
 def test_generate_draws_a_category(world, tmp_path, capsys):
     grid = tmp_path / "unseen.png"
     assert run(["generate", str(world / "shapes"), "--category", "by", "--seeds", "0-3", "--grid", str(grid)]) == 0

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from lowshotgan.cli.categories import CATEGORY_HELP, add_knowledge, as_category, knowledge_option
 from lowshotgan.cli.options import (
     Seeds,
     device_option,
@@ -39,6 +40,8 @@ a_file = click.Path(exists=True, dir_okay=False)
         "generate runs/paired --domain both --seeds 0-15 --grid pairs.png",
         "generate runs/paired --content faces/ --appearance shot.png --grid mixed.png",
         "generate runs/shapes --category 'blue cross' --grid unseen.png",
+        "generate runs/shapes --category colour=blue,shape=cross --grid unseen.png",
+        "generate runs/shapes --knowledge more.csv --category 'green ring' --grid new.png",
         "generate runs/mine --latents projected/ws.safetensors --grid again.png",
     ),
 )
@@ -59,7 +62,8 @@ a_file = click.Path(exists=True, dir_okay=False)
 @truncation_option
 @blend_option
 @at_option
-@click.option("--category", help="Of models that draw categories: its name.")
+@click.option("--category", help=CATEGORY_HELP)
+@knowledge_option
 @click.option("--modality", help="Of models of several modalities: one of them; by default all, in synchrony.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG a seed.")
 @click.option("--grid", type=click.Path(dir_okay=False), help="File for all images in one picture.")
@@ -80,6 +84,7 @@ def generate(
     blend: float | None,
     at: int | None,
     category: str | None,
+    knowledge: str | None,
     modality: str | None,
     output: str | None,
     grid: str | None,
@@ -110,10 +115,14 @@ def generate(
             "output": output,
             "grid": grid,
         }
-        show({**resolved, **settings}, as_json=as_json)
+        show({**resolved, **given(knowledge=knowledge), **settings}, as_json=as_json)
         return
     with quiet_stdout(as_json):
-        made = _load(model, blend=blend, at=at, device=device, offline=offline).generate(seeds=seeds, **settings)
+        system = _load(model, blend=blend, at=at, device=device, offline=offline)
+        add_knowledge(system, knowledge)
+        if category is not None:
+            settings["category"] = as_category(category, getattr(system, "categories", ()))
+        made = system.generate(seeds=seeds, **settings)
         if output is not None:
             made.save(output)
         if grid is not None:
@@ -131,11 +140,14 @@ def generate(
         "interpolate runs/mine --seeds 4,8,15,16 --no-loop --fps 24 --output walk.gif",
         "interpolate runs/mine --seeds 0,1 --output walk.mp4      # needs lowshotgan[video]",
         "interpolate runs/mine --latents projected/ws.safetensors --seeds 3 --output walk.webp",
+        "interpolate runs/shapes --seeds 3 --category 'red ring' --category 'blue cross' --output walk.gif",
     ),
 )
 @click.argument("model")
 @click.option("--seeds", type=Seeds(), show_default="0,1,2", help="Seeds the walk passes.")
 @click.option("--latents", type=a_file, multiple=True, help="A file of project, passed before the seeds; repeatable.")
+@click.option("--category", "categories", multiple=True, help=f"{CATEGORY_HELP} Repeatable: the stops of the walk.")
+@knowledge_option
 @click.option("--frames", type=click.IntRange(2), default=60, show_default=True, help="Frames in all.")
 @click.option("--fps", type=click.IntRange(1, 120), default=20, show_default=True, help="Frames a second.")
 @click.option("--loop/--no-loop", default=None, help="Return to the first seed, so that it repeats smoothly.")
@@ -151,6 +163,8 @@ def interpolate(
     model: str,
     seeds: list[int] | None,
     latents: tuple[str, ...],
+    categories: tuple[str, ...],
+    knowledge: str | None,
     frames: int,
     fps: int,
     output: str,
@@ -166,12 +180,15 @@ def interpolate(
 
     check_animation_path(output)
     if seeds is None and not latents:
-        seeds = [0, 1, 2]
-    if len(latents) + len(seeds or []) < 2:
+        seeds = [0] if len(categories) > 1 else [0, 1, 2]
+    if max(len(latents) + len(seeds or []), len(categories)) < 2:
         raise ConfigError("a walk needs at least two stops; for example --seeds 0,1.")
-    stops = given(latents=list(latents) or None)
+    stops: dict[str, Any] = given(latents=list(latents) or None)
     with quiet_stdout(as_json):
         walker = _load(model, blend=blend, at=at, device=device, offline=offline)
+        add_knowledge(walker, knowledge)
+        if categories:
+            stops["categories"] = [as_category(text, getattr(walker, "categories", ())) for text in categories]
         walk = walker.interpolate(seeds, frames=frames, **stops, **given(**settings))
         walk.save_animation(output, fps=fps)
     about = {"model": model, "seeds": seeds, **stops, "frames": len(walk), "fps": fps, "output": output}

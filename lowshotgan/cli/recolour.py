@@ -20,7 +20,7 @@ from lowshotgan.cli.output import quiet_stdout, save_picture, show, written
 )
 @click.argument("model")
 @click.argument("images", type=click.Path(exists=True))
-@click.option("--color", "colors", multiple=True, help="Target, such as '#aa3377'; several with --sheet.")
+@click.option("--color", "colors", multiple=True, help="Target: '#aa3377' or 170,51,119; several with --sheet.")
 @click.option("--category", help="Instead of a colour, the name of a seen category.")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG an image.")
 @click.option("--sheet", type=click.Path(dir_okay=False), help="File for each image in each colour.")

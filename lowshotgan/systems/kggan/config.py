@@ -59,7 +59,9 @@ class KGGANConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.categories:
             raise ConfigError(
-                'kggan needs knowledge: pass knowledge=Knowledge.from_attributes({...}) and seen=["..."] to create_model.'
+                'kggan needs knowledge: pass knowledge=Knowledge.from_attributes({...}) and seen=["..."] to create_model; '
+                'on the command line give a recipe (--recipe FILE) whose [model] has an arch, knowledge = "table.csv" and '
+                "unseen = [...]."
             )
         object.__setattr__(self, "listed", self.listed or len(self.categories))
         power_of_two("resolution", self.resolution, low=16, high=256)
