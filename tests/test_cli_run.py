@@ -12,6 +12,7 @@ from lowshotgan.cli import run
 from lowshotgan.data.synthetic import faces
 from lowshotgan.finetune.heads import PatchHead
 from lowshotgan.finetune.recipes import RECIPES
+from lowshotgan.metrics import extractors
 from lowshotgan.train.again import run_again
 from lowshotgan.train.run import RunFolder
 
@@ -117,7 +118,9 @@ def test_the_command_of_the_report_makes_the_same_run(place, capsys, options):
         ({"extractor": "mine"}, "extractor='mine' is known to Python only"),
     ],
 )
-def test_what_only_python_can_run_again_has_no_command(place, options, part):
+def test_what_only_python_can_run_again_has_no_command(place, options, part, monkeypatch):
+    registered = dataclasses.replace(extractors.load_extractor("lsg1"), name="mine")
+    monkeypatch.setattr(extractors, "_REGISTERED", [registered])
     told = run_again(prepared(place, **options), RunFolder(place / "run"))
     assert "command" not in told and part in told["no_command"]
 

@@ -39,8 +39,8 @@ def final(folder):
     }
 
 
-def assert_killed_equals_whole(tiny, tmp_path, *, steps, kills, seed):
-    execute(tiny.__file__, "kill", tmp_path, "--steps", steps, "--kills", kills, "--seed", seed)
+def assert_killed_equals_whole(tiny, tmp_path, *, steps, kills, seed, what="kill"):
+    execute(tiny.__file__, what, tmp_path, "--steps", steps, "--kills", kills, "--seed", seed)
     killed, whole = final(tmp_path / "killed"), final(tmp_path / "whole")
     assert killed.keys() == whole.keys()
     different = [
@@ -52,6 +52,13 @@ def assert_killed_equals_whole(tiny, tmp_path, *, steps, kills, seed):
 
 def test_five_kills_change_nothing(tiny, tmp_path):
     assert_killed_equals_whole(tiny, tmp_path, steps=60, kills=5, seed=0)
+
+
+def test_a_fine_tuning_that_is_killed_ends_with_the_same_bits(tiny, tmp_path):
+    """A StyleGAN2 with adaptive augmentation, averages and chosen snapshots."""
+    assert_killed_equals_whole(tiny, tmp_path, steps=10, kills=3, seed=2, what="kill-fine-tuning")
+    state = read_checkpoint(tmp_path / "killed" / "checkpoints" / LATEST)
+    assert state["state"]["augment"]["p"] > 0 and len(state["state"]["selector"]["snapshots"]) == 2
 
 
 @pytest.mark.slow

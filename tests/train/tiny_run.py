@@ -126,12 +126,16 @@ def run(
     return fit([stage], output_dir=folder, machine=machine, settings=settings, hooks=hooks, begin=begin)
 
 
-def kill_and_resume(folder: Path, *, steps: int, kills: int, seed: int) -> None:
+Train = Callable[..., object]
+"""Trains in a folder for so many steps; takes ``checkpoint_steps`` and ``on_step``, as ``run`` does."""
+
+
+def kill_and_resume(folder: Path, *, steps: int, kills: int, seed: int, train: Train = run) -> None:
     """Train in forked processes that are killed at random moments; every checkpoint must stay readable.
 
     ``folder/whole`` holds the uninterrupted run, ``folder/killed`` the other.
     """
-    run(folder / "whole", steps)  # also imports everything before the forks
+    train(folder / "whole", steps)  # also imports everything before the forks
     folder = folder / "killed"
     chance = random.Random(seed)
     done = 0
@@ -139,7 +143,7 @@ def kill_and_resume(folder: Path, *, steps: int, kills: int, seed: int) -> None:
         heard, told = os.pipe()
         child = os.fork()
         if child == 0:
-            _train_and_exit(folder, steps, told)
+            _train_and_exit(train, folder, steps, told)
         os.close(told)
         assert os.read(heard, 1), "the child ended before its first step"
         if done < kills:
@@ -156,10 +160,10 @@ def kill_and_resume(folder: Path, *, steps: int, kills: int, seed: int) -> None:
         done += 1
 
 
-def _train_and_exit(folder: Path, steps: int, told: int) -> None:
+def _train_and_exit(train: Train, folder: Path, steps: int, told: int) -> None:
     code = 1
     try:
-        run(folder, steps, checkpoint_steps=1, on_step=[lambda step, log: _tell(told)])
+        train(folder, steps, checkpoint_steps=1, on_step=[lambda step, log: _tell(told)])
         code = 0
     finally:
         os._exit(code)
@@ -171,7 +175,7 @@ def _tell(pipe: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["all", "kill"])
+    parser.add_argument("what", choices=["all", "kill", "kill-fine-tuning"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--kills", type=int, default=5)
@@ -184,7 +188,10 @@ def main() -> None:
         for name in RECIPES:
             fine_tune(arguments.folder / name, arguments.steps, name)
     else:
-        kill_and_resume(arguments.folder, steps=arguments.steps, kills=arguments.kills, seed=arguments.seed)
+        train = run if arguments.what == "kill" else fine_tune_with_everything
+        kill_and_resume(
+            arguments.folder, steps=arguments.steps, kills=arguments.kills, seed=arguments.seed, train=train
+        )
 
 
 class Pictures:
@@ -219,12 +226,27 @@ RECIPES = ("cdc", "auto", "rick")
 """Fine-tunings of a batch of four, of which two processes have two images each."""
 
 
-def fine_tune(folder: Path, steps: int, recipe: str) -> None:
+def fine_tune_with_everything(folder: Path, steps: int, **options: Any) -> None:
+    """Fine-tune by ``auto`` with quickly adapting augmentation, and snapshots chosen every second step."""
+    fine_tune(folder, steps, "auto", changes={"augment": "ada(target=-1, speed=0.02)"}, score_every=2, **options)
+
+
+def fine_tune(
+    folder: Path,
+    steps: int,
+    recipe: str,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    score_every: int | None = None,
+    on_step: list[Callable[[int, dict[str, float]], None]] | None = None,
+    **options: Any,
+) -> None:
     """Fine-tune an 8-pixel StyleGAN2 by a recipe, in as many processes as there are."""
     from lowshotgan.data.batches import ImageBatches
     from lowshotgan.finetune.engine import build_stage
     from lowshotgan.finetune.recipe import fit_to
     from lowshotgan.finetune.recipes import get_recipe
+    from lowshotgan.finetune.selector import Scores, Selector
     from lowshotgan.nets.stylegan2 import Discriminator, Generator
 
     torch.manual_seed(0)
@@ -233,10 +255,14 @@ def fine_tune(folder: Path, steps: int, recipe: str) -> None:
     machine = Machine("cpu")
     ranks = {"rank": machine.rank, "world_size": machine.world_size}
     masks = {"trainable.every": 2, "trainable.samples": 8} if recipe == "rick" else {}
-    shorter = get_recipe(recipe, k=8).override(steps=steps, warm_up=1, r1_every=2, **masks)
+    shorter = get_recipe(recipe, k=8).override(steps=steps, warm_up=1, r1_every=2, **masks, **(changes or {}))
     fitted = fit_to(shorter, k=8, world_size=machine.world_size)
-    stage, _, _ = build_stage(generator, discriminator, ImageBatches(Pictures(), fitted.batch, **ranks), fitted)
-    fit([stage], output_dir=folder, machine=machine, settings=LoopSettings(precision="fp32"))
+    stage, _, average = build_stage(generator, discriminator, ImageBatches(Pictures(), fitted.batch, **ranks), fitted)
+    if score_every is not None:
+        judge = lambda samples: Scores(float(samples.float().std()), 1.0, 0.0)  # noqa: E731
+        Selector(average, judge, every=score_every, count=4, keep=2).attach(stage)
+    stage.on_step = [*stage.on_step, *(on_step or [])]
+    fit([stage], output_dir=folder, machine=machine, settings=LoopSettings(precision="fp32", **options))
 
 
 if __name__ == "__main__":
