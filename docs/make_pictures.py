@@ -1,7 +1,7 @@
 """Draw the pictures of the README from a run of its first command.
 
-    lowshotgan finetune examples/ten-shots --output runs/neon
-    python docs/make_pictures.py --run runs/neon
+    lowshotgan finetune examples/ten-shots --output runs/print
+    python docs/make_pictures.py --run runs/print
 
 Time: seconds. Writes docs/images/ten-shots.png: the ten inputs, twelve seeds of the base, the same seeds adapted.
 Nothing is selected: the seeds are 0 to 11.
@@ -26,7 +26,7 @@ GAP = 8
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, default=Path("runs/neon"), help="run folder of the README's command")
+    parser.add_argument("--run", type=Path, default=Path("runs/print"), help="run folder of the README's command")
     parser.add_argument("--images", type=Path, default=HERE.parent / "examples" / "ten-shots")
     parser.add_argument("--output", type=Path, default=HERE / "images" / "ten-shots.png")
     options = parser.parse_args()

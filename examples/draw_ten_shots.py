@@ -1,11 +1,11 @@
-"""Draw the ten neon faces of examples/ten-shots: glowing portraits at night, posed like the default base.
+"""Draw the ten faces of examples/ten-shots: portraits printed in three inks, posed like the default base.
 
-    python examples/draw_ten_shots.py         # about 5 s; writes examples/ten-shots/01.png ... 10.png
-    python examples/draw_ten_shots.py --output elsewhere --sheet sheet.png
+    python examples/draw_ten_shots.py         # about 3 s; writes examples/ten-shots/01.png ... 10.png
+    python examples/draw_ten_shots.py --style neon --output neon --sheet neon.png
 
-The drawing is ours and needs Pillow only. Everything is drawn at eight times the size in a unit square (x to
-the right, y down) and reduced, so lines are smooth; there is no randomness. The pictures are dedicated to the
-public domain (CC0 1.0).
+``--style neon`` draws the same faces as glowing lines at night, which are much farther from the base. The drawing is
+ours and needs Pillow only. Everything is drawn at eight times the size in a unit square (x to the right, y down) and
+reduced, so lines are smooth; there is no randomness. The pictures are dedicated to the public domain (CC0 1.0).
 """
 
 import argparse
@@ -21,15 +21,34 @@ Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
 NIGHT = (14, 9, 44)
-CYAN, MAGENTA, YELLOW = (40, 225, 255), (255, 50, 190), (255, 214, 60)
-GREEN, ORANGE, VIOLET, RED, BLUE = (
-    (70, 255, 150),
-    (255, 140, 50),
-    (165, 95, 255),
-    (255, 70, 95),
-    (80, 130, 255),
-)
-WHITE, PINK = (225, 240, 255), (255, 95, 150)
+LIGHTS: dict[str, Colour] = {
+    "cyan": (40, 225, 255),
+    "magenta": (255, 50, 190),
+    "yellow": (255, 214, 60),
+    "green": (70, 255, 150),
+    "orange": (255, 140, 50),
+    "violet": (165, 95, 255),
+    "red": (255, 70, 95),
+    "blue": (80, 130, 255),
+    "lips": (255, 95, 150),
+    "eyes": (225, 240, 255),
+    "pupils": (225, 240, 255),
+}
+PAPER, NAVY, CORAL, TEAL, MUSTARD = (246, 236, 214), (27, 38, 88), (232, 84, 92), (38, 140, 132), (242, 178, 62)
+INKS: dict[str, Colour] = {
+    "magenta": CORAL,
+    "red": CORAL,
+    "orange": CORAL,
+    "lips": CORAL,
+    "green": TEAL,
+    "violet": TEAL,
+    "blue": TEAL,
+    "yellow": MUSTARD,
+    "cyan": MUSTARD,
+    "eyes": (255, 252, 244),
+    "pupils": NAVY,
+}
+PALE, BROWN = (250, 206, 176), (206, 130, 84)
 
 CENTRE, RADIUS = (0.47, 0.54), 0.265
 LEFT_EYE, RIGHT_EYE, MOUTH = (0.345, 0.53), (0.53, 0.53), (0.435, 0.69)
@@ -37,9 +56,11 @@ LEFT_EYE, RIGHT_EYE, MOUTH = (0.345, 0.53), (0.53, 0.53), (0.435, 0.69)
 
 @dataclass(frozen=True)
 class Face:
+    """Hair of a kind and colour, a name of ``LIGHTS``; ``line`` is the outline of the head in neon, its skin in print."""
+
     hair: str
-    hair_colour: Colour
-    line: Colour
+    hair_colour: str
+    line: str
     eyes: str
     mouth: str
     glasses: str = ""
@@ -48,17 +69,44 @@ class Face:
 
 
 TEN = (
-    Face("bob", MAGENTA, CYAN, "round", "smile"),
-    Face("mohawk", GREEN, MAGENTA, "half", "smirk", brows="angry", extra="earring"),
-    Face("curls", VIOLET, CYAN, "happy", "grin"),
-    Face("long", YELLOW, MAGENTA, "round", "small", extra="earring"),
-    Face("buns", RED, YELLOW, "wink", "open", brows="raised"),
-    Face("quiff", BLUE, CYAN, "round", "flat", glasses="round"),
-    Face("ponytail", ORANGE, CYAN, "half", "smile", extra="freckles"),
-    Face("spikes", CYAN, VIOLET, "round", "open", glasses="shades"),
-    Face("sweep", CYAN, ORANGE, "happy", "smirk", brows="raised", extra="earring"),
-    Face("pigtails", GREEN, MAGENTA, "round", "surprised", glasses="round"),
+    Face("bob", "magenta", "cyan", "round", "smile"),
+    Face("mohawk", "green", "magenta", "half", "smirk", brows="angry", extra="earring"),
+    Face("curls", "violet", "cyan", "happy", "grin"),
+    Face("long", "yellow", "magenta", "round", "small", extra="earring"),
+    Face("buns", "red", "yellow", "wink", "open", brows="raised"),
+    Face("quiff", "blue", "cyan", "round", "flat"),
+    Face("ponytail", "orange", "cyan", "half", "smile", extra="freckles"),
+    Face("spikes", "cyan", "violet", "round", "open", glasses="shades"),
+    Face("sweep", "cyan", "orange", "round", "smirk", brows="raised", extra="earring"),
+    Face("pigtails", "green", "magenta", "round", "surprised"),
 )
+
+
+class Print:
+    """A picture of flat inks on paper, every shape with a dark outline."""
+
+    WIDEST = 0.016
+
+    def __init__(self) -> None:
+        self.sheet = _flat(PAPER)
+
+    def shape(self, outline: Sequence[Point], ink: str, *, depth: float = 0.25, width: float = 0.022) -> None:
+        """Fill a closed shape with an ink; ``depth`` is for neon."""
+        self._fill(outline, INKS[ink], width)
+
+    def head(self, outline: Sequence[Point], line: str) -> None:
+        self._fill(outline, BROWN if line in ("magenta", "orange", "violet") else PALE, self.WIDEST)
+
+    def stroke(self, path: Sequence[Point], ink: str, *, width: float = 0.022) -> None:
+        _line(self.sheet, path, NAVY, min(width, self.WIDEST))
+
+    def picture(self) -> Image.Image:
+        """``SIZE`` square RGB."""
+        return self.sheet.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+
+    def _fill(self, outline: Sequence[Point], colour: Colour, width: float) -> None:
+        ImageDraw.Draw(self.sheet).polygon(_pixels(outline), fill=colour)
+        self.stroke([*outline, outline[0], outline[1]], "", width=width)
 
 
 class Neon:
@@ -73,18 +121,22 @@ class Neon:
         self.glow = _flat((0, 0, 0))
         self.core = _flat((0, 0, 0))
 
-    def shape(self, outline: Sequence[Point], colour: Colour, *, depth: float = 0.25, width: float = 0.022) -> None:
+    def shape(self, outline: Sequence[Point], ink: str, *, depth: float = 0.25, width: float = 0.022) -> None:
         """Fill a closed shape with the colour at ``depth`` of its brightness and outline it with light."""
-        self.hide(outline, _dim(colour, depth))
-        self.stroke([*outline, outline[0], outline[1]], colour, width=width)
+        self._hide(outline, _dim(LIGHTS[ink], depth))
+        self.stroke([*outline, outline[0], outline[1]], ink, width=width)
 
-    def hide(self, outline: Sequence[Point], colour: Colour) -> None:
+    def head(self, outline: Sequence[Point], line: str) -> None:
+        self.shape(outline, line, depth=0.2)
+
+    def _hide(self, outline: Sequence[Point], colour: Colour) -> None:
         pixels = _pixels(outline)
         ImageDraw.Draw(self.fill).polygon(pixels, fill=colour)
         for layer in (self.glow, self.core):
             ImageDraw.Draw(layer).polygon(pixels, fill=(0, 0, 0))
 
-    def stroke(self, path: Sequence[Point], colour: Colour, *, width: float = 0.022) -> None:
+    def stroke(self, path: Sequence[Point], ink: str, *, width: float = 0.022) -> None:
+        colour = LIGHTS[ink]
         _line(self.glow, path, colour, width)
         _line(self.core, path, _towards_white(colour, 0.55), width * 0.42)
 
@@ -99,38 +151,44 @@ class Neon:
         return picture.point(lambda value: value & 0xFE)  # an invisible bit less makes the files a fifth smaller
 
 
-def draw(face: Face) -> Image.Image:
-    """One neon portrait, back to front: hair behind, head, features, hair in front, glasses."""
-    neon = Neon()
+Canvas = Print | Neon
+STYLES: dict[str, type[Print] | type[Neon]] = {"print": Print, "neon": Neon}
+
+
+def draw(face: Face, style: str = "print") -> Image.Image:
+    """One portrait, back to front: hair behind, head, features, hair in front, glasses."""
+    canvas = STYLES[style]()
     back, front, strands = HAIR[face.hair]
     for outline in back:
-        neon.shape(outline, face.hair_colour)
-    neon.shape(arc((0.735, 0.56), 0.062, 0.075), face.line, depth=0.2)
-    neon.stroke(arc((0.742, 0.56), 0.025, 0.035, -120, 120), face.line, width=0.013)
-    neon.shape(arc(CENTRE, RADIUS), face.line, depth=0.2)
-    draw_features(neon, face)
+        canvas.shape(outline, face.hair_colour)
+    canvas.head(arc((0.735, 0.56), 0.062, 0.075), face.line)
+    canvas.stroke(arc((0.742, 0.56), 0.025, 0.035, -120, 120), face.line, width=0.013)
+    canvas.head(arc(CENTRE, RADIUS), face.line)
+    draw_features(canvas, face)
     for outline in front:
-        neon.shape(outline, face.hair_colour)
+        canvas.shape(outline, face.hair_colour)
     for strand in strands:
-        neon.stroke(strand, face.hair_colour, width=0.013)
+        canvas.stroke(strand, face.hair_colour, width=0.013)
     if face.glasses:
-        draw_glasses(neon, face)
-    return neon.picture()
+        draw_glasses(canvas, face)
+    return canvas.picture()
 
 
-def draw_features(neon: Neon, face: Face) -> None:
+def draw_features(canvas: Canvas, face: Face) -> None:
     for centre in (LEFT_EYE, RIGHT_EYE):
         if face.glasses == "round":
-            neon.shape(arc((centre[0] - 0.008, centre[1] + 0.004), 0.024, 0.03), WHITE, depth=0.95, width=0.006)
+            canvas.shape(arc((centre[0] - 0.008, centre[1] + 0.004), 0.024, 0.03), "pupils", depth=0.95, width=0.006)
             continue
         closed = face.eyes == "happy" or (face.eyes == "wink" and centre == RIGHT_EYE)
-        draw_eye(neon, centre, "happy" if closed else face.eyes)
-        draw_brow(neon, centre, face)
-    draw_mouth(neon, face.mouth)
+        draw_eye(canvas, centre, "happy" if closed else face.eyes)
+        draw_brow(canvas, centre, face)
+    draw_mouth(canvas, face.mouth)
     x, y = 0.425, 0.61
-    neon.stroke(smooth([(x + 0.005, y - 0.03), (x - 0.02, y + 0.005), (x + 0.01, y + 0.012)]), face.line, width=0.013)
+    canvas.stroke(
+        smooth([(x + 0.005, y - 0.03), (x - 0.02, y + 0.005), (x + 0.01, y + 0.012)]), face.line, width=0.013
+    )
     if face.extra == "earring":
-        neon.shape(arc((0.752, 0.675), 0.026), YELLOW, depth=0.5, width=0.014)
+        canvas.shape(arc((0.752, 0.675), 0.026), "yellow", depth=0.5, width=0.014)
     if face.extra == "freckles":
         for spot in (
             (0.27, 0.635),
@@ -140,47 +198,47 @@ def draw_features(neon: Neon, face: Face) -> None:
             (0.605, 0.66),
             (0.55, 0.665),
         ):
-            neon.shape(arc(spot, 0.005), face.hair_colour, depth=1.0, width=0.008)
+            canvas.shape(arc(spot, 0.005), face.hair_colour, depth=1.0, width=0.008)
 
 
-def draw_eye(neon: Neon, centre: Point, kind: str) -> None:
+def draw_eye(canvas: Canvas, centre: Point, kind: str) -> None:
     x, y = centre
     if kind == "happy":
-        neon.stroke(arc((x, y + 0.025), 0.06, 0.055, 195, 345), WHITE, width=0.02)
+        canvas.stroke(arc((x, y + 0.025), 0.06, 0.055, 195, 345), "eyes", width=0.02)
         return
     half = kind == "half"
-    neon.shape(
+    canvas.shape(
         arc((x, y), 0.062, 0.062, 0, 180) if half else arc((x, y), 0.058, 0.064),
-        WHITE,
+        "eyes",
         depth=0.07,
         width=0.015,
     )
     if half:
-        neon.stroke([(x - 0.066, y), (x + 0.066, y)], WHITE, width=0.022)
-    neon.shape(arc((x - 0.008, y + (0.022 if half else 0.006)), 0.019), WHITE, depth=0.95, width=0.006)
+        canvas.stroke([(x - 0.066, y), (x + 0.066, y)], "eyes", width=0.022)
+    canvas.shape(arc((x - 0.008, y + (0.022 if half else 0.006)), 0.019), "pupils", depth=0.95, width=0.006)
 
 
-def draw_brow(neon: Neon, centre: Point, face: Face) -> None:
+def draw_brow(canvas: Canvas, centre: Point, face: Face) -> None:
     x, y = centre
     inner = 1 if centre == LEFT_EYE else -1
     tilt = {"calm": 0.0, "angry": 0.028, "raised": -0.012}[face.brows]
     lift = {"calm": 0.098, "angry": 0.088, "raised": 0.115}[face.brows]
     path = [(x - 0.055 * inner, y - lift - tilt), (x, y - lift - 0.014), (x + 0.055 * inner, y - lift + tilt)]
-    neon.stroke(smooth(path), face.hair_colour, width=0.019)
+    canvas.stroke(smooth(path), face.hair_colour, width=0.019)
 
 
-def draw_mouth(neon: Neon, kind: str) -> None:
+def draw_mouth(canvas: Canvas, kind: str) -> None:
     x, y = MOUTH
     if kind == "smile":
-        neon.stroke(arc((x, y - 0.035), 0.085, 0.07, 15, 165), PINK, width=0.02)
+        canvas.stroke(arc((x, y - 0.035), 0.085, 0.07, 15, 165), "lips", width=0.02)
     elif kind == "smirk":
-        neon.stroke(
+        canvas.stroke(
             smooth([(x - 0.07, y + 0.01), (x, y + 0.02), (x + 0.06, y - 0.005), (x + 0.085, y - 0.035)]),
-            PINK,
+            "lips",
             width=0.02,
         )
     elif kind == "flat":
-        neon.stroke(smooth([(x - 0.065, y + 0.01), (x, y + 0.004), (x + 0.065, y + 0.01)]), PINK, width=0.02)
+        canvas.stroke(smooth([(x - 0.065, y + 0.01), (x, y + 0.004), (x + 0.065, y + 0.01)]), "lips", width=0.02)
     elif kind == "small":
         lips = [
             (x - 0.045, y),
@@ -190,23 +248,23 @@ def draw_mouth(neon: Neon, kind: str) -> None:
             (x + 0.045, y),
             (x, y + 0.022),
         ]
-        neon.shape(smooth(lips, closed=True), PINK, depth=0.6, width=0.014)
+        canvas.shape(smooth(lips, closed=True), "lips", depth=0.6, width=0.014)
     elif kind == "surprised":
-        neon.shape(arc((x, y + 0.008), 0.036, 0.045), PINK, depth=0.22, width=0.017)
+        canvas.shape(arc((x, y + 0.008), 0.036, 0.045), "lips", depth=0.22, width=0.017)
     else:
         jaw = [*arc((x, y - 0.03), 0.088, 0.088, 0, 180), (x - 0.088, y - 0.03)]
-        neon.shape(jaw, PINK, depth=0.3, width=0.018)
+        canvas.shape(jaw, "lips", depth=0.3, width=0.018)
         if kind == "grin":
-            neon.stroke([(x - 0.078, y - 0.002), (x + 0.078, y - 0.002)], WHITE, width=0.011)
+            canvas.stroke([(x - 0.078, y - 0.002), (x + 0.078, y - 0.002)], "eyes", width=0.011)
         else:
-            neon.stroke(arc((x, y + 0.05), 0.045, 0.03, 200, 340), PINK, width=0.013)
+            canvas.stroke(arc((x, y + 0.05), 0.045, 0.03, 200, 340), "lips", width=0.013)
 
 
-def draw_glasses(neon: Neon, face: Face) -> None:
-    colour = YELLOW if face.glasses == "round" else MAGENTA
+def draw_glasses(canvas: Canvas, face: Face) -> None:
+    colour = "yellow" if face.glasses == "round" else "magenta"
     for x, y in (LEFT_EYE, RIGHT_EYE):
         if face.glasses == "round":
-            neon.stroke(arc((x, y), 0.088), colour, width=0.016)
+            canvas.stroke(arc((x, y), 0.088), colour, width=0.016)
         else:
             lens = [
                 (x - 0.088, y - 0.055),
@@ -215,11 +273,11 @@ def draw_glasses(neon: Neon, face: Face) -> None:
                 (x, y + 0.07),
                 (x - 0.075, y + 0.045),
             ]
-            neon.shape(lens, colour, depth=0.3, width=0.018)
-            neon.stroke([(x - 0.045, y + 0.02), (x - 0.01, y - 0.028)], WHITE, width=0.01)
+            canvas.shape(lens, colour, depth=0.3, width=0.018)
+            canvas.stroke([(x - 0.045, y + 0.02), (x - 0.01, y - 0.028)], "eyes", width=0.01)
     bridge = (LEFT_EYE[0] + 0.085, RIGHT_EYE[0] - 0.085)
-    neon.stroke([(bridge[0], LEFT_EYE[1] - 0.015), (bridge[1], LEFT_EYE[1] - 0.015)], colour, width=0.016)
-    neon.stroke([(RIGHT_EYE[0] + 0.085, 0.515), (0.70, 0.505)], colour, width=0.014)
+    canvas.stroke([(bridge[0], LEFT_EYE[1] - 0.015), (bridge[1], LEFT_EYE[1] - 0.015)], colour, width=0.016)
+    canvas.stroke([(RIGHT_EYE[0] + 0.085, 0.515), (0.70, 0.505)], colour, width=0.014)
 
 
 def arc(centre: Point, width: float, height: float | None = None, start: float = 0, stop: float = 360) -> list[Point]:
@@ -386,10 +444,11 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).parent / "ten-shots", help="folder for the pictures"
     )
+    parser.add_argument("--style", choices=STYLES, default="print")
     parser.add_argument("--sheet", type=Path, help="also write all ten in one picture")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    pictures = [draw(face) for face in TEN]
+    pictures = [draw(face, arguments.style) for face in TEN]
     for number, picture in enumerate(pictures, start=1):
         picture.save(arguments.output / f"{number:02d}.png", optimize=True)
     if arguments.sheet:

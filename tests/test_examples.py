@@ -40,6 +40,11 @@ def test_ten_different_faces(script):
     assert {face.hair for face in script.TEN} == set(script.HAIR)
 
 
+def test_neon_is_dark_and_print_is_paper(script):
+    corner = {style: script.draw(script.TEN[0], style).getpixel((2, 2)) for style in script.STYLES}
+    assert max(corner["neon"]) < 80 and min(corner["print"]) > 200
+
+
 def test_the_script_writes_a_sheet(script, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "TEN", script.TEN[:1])
     monkeypatch.setattr("sys.argv", ["draw", "--output", str(tmp_path / "a"), "--sheet", str(tmp_path / "s.png")])
