@@ -1,11 +1,12 @@
 """The page of the translation benchmark: figures of the tasks that were run, beside their targets."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _machine import describe
+from _translation_digits import digits_section, many_section
+from _translation_parts import CHECK, cells, check, gains, ratio, reconstruction, section, swaps
 
 HEAD = """# Translation by exemplars
 
@@ -19,6 +20,8 @@ TO_RUN = {
     "petals_15": "`petals` of a FUNIT trained on 15 instead of 60 classes, and of one without the head start",
     "digits_without_adain": '`digits` of EGSC-IT trained without AdaIN (`adain = "none"`)',
     "digits_with_mask": "`digits` of EGSC-IT trained with masks",
+    "many": "`many`: ten digits in one picture, with a training of EGSC-IT on what `_many_digits.py` writes, and one "
+    "without masks (`many_without_mask`)",
     "fitting_adain": "`fitting` with `--trains adain`",
     "fitting_class": "`fitting` with `--trains class`",
     "fitting_decoder": "`fitting` with `--trains decoder`",
@@ -26,9 +29,8 @@ TO_RUN = {
 """Label of a file -> what makes it; named on the page until it is there."""
 NOT_BUILT = """## Not built
 
-The task of EGSC-IT's paper with many digits in one picture, and a task of fonts.
+A task of fonts, and trainings on whole photographs of animals.
 """
-CHECK = "| check | found | target | |\n|---|---|---|---|"
 
 
 def page(folder: Path) -> str:
@@ -61,16 +63,16 @@ def _petals(found: dict[str, Any]) -> str:
     after, before = found["trained"], found["untrained"]
     best, one = after["K=5"], after["K=1"]
     checks = [
-        _check("nearest palette, K=5", best["accuracy"], 0.6),
-        _check("... over untrained", _ratio(best["accuracy"], before["K=5"]["accuracy"]), 8),
-        _check("IoU, K=5", best["iou"], 0.75),
-        _check("L1 to the ideal, K=5", best["l1"], 0.08, lower=True),
-        _check("(a) L1 at K=5 less that at K=1", best["l1"] - one["l1"], 0.0, lower=True),
-        _check("(a) accuracy at K=5 less that at K=1", best["accuracy"] - one["accuracy"], -0.02),
-        *_gains(after, {"l1": "L1", "accuracy": "accuracy", "iou": "IoU"}),
-        *_swaps(after),
-        _check("(c) IoU with its own content over another's", _ratio(best["iou"], after["shuffled"]["iou"]), 1.2),
-        _reconstruction(after, before),
+        check("nearest palette, K=5", best["accuracy"], 0.6),
+        check("... over untrained", ratio(best["accuracy"], before["K=5"]["accuracy"]), 8),
+        check("IoU, K=5", best["iou"], 0.75),
+        check("L1 to the ideal, K=5", best["l1"], 0.08, lower=True),
+        check("(a) L1 at K=5 less that at K=1", best["l1"] - one["l1"], 0.0, lower=True),
+        check("(a) accuracy at K=5 less that at K=1", best["accuracy"] - one["accuracy"], -0.02),
+        *gains(after, {"l1": "L1", "accuracy": "accuracy", "iou": "IoU"}),
+        *swaps(after),
+        check("(c) IoU with its own content over another's", ratio(best["iou"], after["shuffled"]["iou"]), 1.2),
+        reconstruction(after, before),
     ]
     title = (
         "## Palette petals\n\nBlobs whose layout and colours are known, in 15 pairs of colours no training has shown."
@@ -83,14 +85,14 @@ def _glyphs(found: dict[str, Any]) -> str:
     after, before = found["trained"], found["untrained"]
     best = after["K=5"]
     checks = [
-        _check("SSIM to the truth, K=5", best["ssim"], 0.6),
-        _check("the content's character found among 50, K=5", best["character"], 0.7),
-        _check("L1 to the truth over copied contents', K=5", _ratio(best["l1"], after["copy"]["l1"]), 0.85, lower=True),
-        _check("(a) L1 at K=5 less that at K=1", best["l1"] - after["K=1"]["l1"], 0.0, lower=True),
-        *_gains(after, {"ssim": "SSIM", "l1": "L1", "colours": "colours", "character": "characters"}),
-        *_swaps(after),
-        _check("(c) SSIM with its own content over another's", _ratio(best["ssim"], after["shuffled"]["ssim"]), 1.2),
-        _reconstruction(after, before),
+        check("SSIM to the truth, K=5", best["ssim"], 0.6),
+        check("the content's character found among 50, K=5", best["character"], 0.7),
+        check("L1 to the truth over copied contents', K=5", ratio(best["l1"], after["copy"]["l1"]), 0.85, lower=True),
+        check("(a) L1 at K=5 less that at K=1", best["l1"] - after["K=1"]["l1"], 0.0, lower=True),
+        *gains(after, {"ssim": "SSIM", "l1": "L1", "colours": "colours", "character": "characters"}),
+        *swaps(after),
+        check("(c) SSIM with its own content over another's", ratio(best["ssim"], after["shuffled"]["ssim"]), 1.2),
+        reconstruction(after, before),
     ]  # fmt: skip
     title = (
         "## Coloured characters\n\nDrawings of Omniglot in 30 classes, each a pair of colours no training has shown and one "
@@ -107,9 +109,9 @@ def _known_truth(title: str, found: dict[str, Any], task: str, columns: dict[str
     shown = {"contents as they are": after["copy"], "untrained, K=5": found["untrained"]["K=5"]}
     shown |= {f"trained, {k}": values for k, values in after.items() if k.startswith("K=")}
     shown["trained, K=5, beside other contents' truth"] = after["shuffled"]
-    rows += [_cells(name, values, columns) for name, values in shown.items()]
+    rows += [cells(name, values, columns) for name, values in shown.items()]
     legend = "Contents on top; below, four unseen classes: what K=5 exemplars give, and the right answers under it."
-    return _section(title, found, legend, task, rows, checks) + _variants(found, columns)
+    return section(title, found, legend, task, rows, checks) + _variants(found, columns)
 
 
 def _variants(found: dict[str, Any], columns: dict[str, str]) -> str:
@@ -127,11 +129,11 @@ def _variants(found: dict[str, Any], columns: dict[str, str]) -> str:
         lines.append(f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} |")
     coco = found["others"].get("coco")
     if coco is not None and "crop_ratio" in found["trained"]:
-        cut = _ratio(coco["trained"]["crop_ratio"], found["trained"]["crop_ratio"])
+        cut = ratio(coco["trained"]["crop_ratio"], found["trained"]["crop_ratio"])
         kept = next(key for key in ("iou", "character") if key in columns)
         more = coco["trained"]["K=5"][kept] - found["trained"]["K=5"][kept]
-        lines += ["", CHECK, _check("COCO-FUNIT follows the cut, over FUNIT", cut, 0.9, lower=True)]
-        lines.append(_check(f"COCO-FUNIT's {columns[kept]} less FUNIT's", more, 0.0))
+        lines += ["", CHECK, check("COCO-FUNIT follows the cut, over FUNIT", cut, 0.9, lower=True)]
+        lines.append(check(f"COCO-FUNIT's {columns[kept]} less FUNIT's", more, 0.0))
     return "\n".join([*lines, "", ""])
 
 
@@ -160,18 +162,18 @@ def _of_folders(found: dict[str, Any], heading: str, task: str, note: str, *, ab
     five, one, classes = after["K=5"], after["K=1"], len(after["unseen"])
     real = f"Real images reach {five['real_all']:.3f} among all and {five['real_test']:.3f} among the unseen kinds."
     checks = [
-        _check("top-1 among the unseen, K=5", five["top1_test"], round(above_chance / classes, 3)),
-        _check("mean KD less that of copied contents", five["kernel"] - after["copy"]["kernel"], 0.0, lower=True),
-        _check("(a) mean KD at K=5 less that at K=1", five["kernel"] - one["kernel"], 0.0, lower=True),
-        _check("(a) top-1 at K=5 less that at K=1", five["top1_test"] - one["top1_test"], -0.02),
-        *_gains(after, {"top1_test": "top-1 among the unseen", "kernel": "mean KD"}),
-        *_swaps(after),
-        _check("(c) DIPD to the own content over that to another",
-               _ratio(after["layout"]["own"], after["layout"]["shuffled"]), 0.8, lower=True),
-        _reconstruction(after, before),
+        check("top-1 among the unseen, K=5", five["top1_test"], round(above_chance / classes, 3)),
+        check("mean KD less that of copied contents", five["kernel"] - after["copy"]["kernel"], 0.0, lower=True),
+        check("(a) mean KD at K=5 less that at K=1", five["kernel"] - one["kernel"], 0.0, lower=True),
+        check("(a) top-1 at K=5 less that at K=1", five["top1_test"] - one["top1_test"], -0.02),
+        *gains(after, {"top1_test": "top-1 among the unseen", "kernel": "mean KD"}),
+        *swaps(after),
+        check("(c) DIPD to the own content over that to another",
+               ratio(after["layout"]["own"], after["layout"]["shuffled"]), 0.8, lower=True),
+        reconstruction(after, before),
     ]  # fmt: skip
     made = after.get("translations") or int(after["protocol"].partition("/fake")[2].partition("/")[0])
-    checks.insert(0, _check("translations judged", made, 1500))
+    checks.insert(0, check("translations judged", made, 1500))
     title = (
         f"## {heading}\n\n{note}Into {', '.join(after['unseen'])}; the contents are of the training kinds. The "
         f"classifiers are linear on the library's own features, trained on half of the real images; the features "
@@ -179,56 +181,7 @@ def _of_folders(found: dict[str, Any], heading: str, task: str, note: str, *, ab
         f"Protocol: `{after['protocol']}`."
     )
     legend = "Contents on top; each row an unseen kind: the first of its five exemplars, then the translations."
-    return _section(title, found, legend, task, rows, checks)
-
-
-def _digits(found: dict[str, Any]) -> str:
-    rows = ["| | SSIM | colours, seen | colours, unseen | digit |", "|---|---|---|---|---|"]
-    names = {"copy": "contents as they are", "truth": "the right answers"}
-    keys = ("copy", "full", "without mask", "with mask", "without AdaIN", "truth")
-    rows += [_digit_row(names.get(key, key), found[key]) for key in keys if key in found]
-    rows += [_digit_row(one["changed"], one["full"]) for one in found["others"].values()]
-    full = found["full"]
-    checks = [
-        _check("SSIM over copied contents", full["ssim"] - found["copy"]["ssim"], 0.1),
-        _check("SSIM over no AdaIN (left out when drawing)", full["ssim"] - found["without AdaIN"]["ssim"], 0.1),
-        _check("colours, combinations of the training", full["colours_seen"], 0.9),
-        _check("colours, new combinations", full["colours_unseen"], 0.6),
-        _check("digit", full["digit"], 0.9),
-    ]
-    without = found["others"].get("without_adain")
-    if without is not None:
-        checks.append(_check("SSIM over no AdaIN (trained without)", full["ssim"] - without["full"]["ssim"], 0.1))
-    title = (
-        "## Coloured digits\n\nDigits in black and white by one exemplar in two colours; in training, 5 to 9 were red on "
-        "green only. Mask and AdaIN are changed when drawing by the same weights: no ablation of the training.\n\n"
-        "In the first attempt the red channel died in the first steps, which the warm-up prevents. In both early ones "
-        "strokes came out for only one of the content's two brightnesses, whichever the colours, as if the networks "
-        "were linear. Likely reasons, changed together: with 16 channels the release's initial weights leave residual "
-        "blocks almost without effect; "
-        "weights of 100 on reconstruction and cycle outvoted style and discriminators; and these learnt at every fifth "
-        "of a thousand steps only. The recipe now begins with larger weights (`deviation`), weighs both with 20, trains "
-        "the discriminators at every step and leaves the mask out: the way back could read the digit off "
-        f"it, even if the translation has lost it.{_terms(found.get('terms'))}\n\n"
-        "Strokes and ground then keep apart whatever the brightness. After 1,470 steps with 16 channels (the third attempt) "
-        "strokes were still displaced, doubled or broken; three times as many steps and 24 channels made most of them "
-        "whole. Digits that are read wrongly have loops closed or strokes thickened. These weights are published as "
-        "`egscit_28.mnist_v1`. The run shared its core with other work."
-    )
-    legend = "Contents, exemplars, translations, right answers."
-    return _section(title, found, legend, "digits", rows, checks)
-
-
-def _terms(found: dict[str, Any] | None) -> str:
-    """What the semantic and the style term think of right and wrong answers."""
-    if found is None:
-        return ""
-    right, blank, exchanged = found["right"], found["blank"], found["exchanged"]
-    return (
-        f" On the features `{found['features']}` the semantic term hardly tells the right answer ({right['semantic']:.3f}) "
-        f"from a blank ground ({blank['semantic']:.3f}); the style term does ({right['style']:.4f} against "
-        f"{blank['style']:.4f}, and {exchanged['style']:.4f} for stroke and ground exchanged), so the recipe leans on it."
-    )
+    return section(title, found, legend, task, rows, checks)
 
 
 def _fitting(found: dict[str, Any]) -> str:
@@ -268,75 +221,12 @@ def _fitted(found: dict[str, Any]) -> list[str]:
     return [*lines, "", told, ""]
 
 
-def _section(title: str, found: dict[str, Any], legend: str, task: str, rows: list[str], checks: list[str]) -> str:
-    training = found.get("training") or {}
-    about = f"Model `{found['model']}`"
-    if training:
-        about += (
-            f", last stage {training['steps']} steps of {training['batch_size']}, all stages "
-            f"{training['seconds'] / 60:.0f} minutes"
-        )
-    lines = [
-        title,
-        "",
-        f"{about}. Seed {found['seed']}. {describe(found['machine'])}.",
-        "",
-        *rows,
-        "",
-        CHECK,
-        *checks,
-        "",
-    ]
-    return "\n".join([*lines, f"![{legend}](translation_{task}.png)", "", f"*{legend}*", ""])
-
-
-def _cells(name: str, values: dict[str, float], columns: Iterable[str]) -> str:
-    return f"| {name} | {' | '.join(f'{values[key]:.3f}' for key in columns)} |"
-
-
-def _gains(after: dict[str, Any], names: dict[str, str]) -> list[str]:
-    """What five exemplars change against one, with intervals; nothing where a run has not measured it."""
-    found = after.get("gain", {})
-    return [
-        f"| (a) {name}, K=5 less K=1, paired bootstrap | {found[key]['mean']:.4f} | 95 %: {found[key]['low']:.4f} to "
-        f"{found[key]['high']:.4f} | reported |"
-        for key, name in names.items()
-        if key in found
-    ]
-
-
-def _swaps(after: dict[str, Any]) -> list[str]:
-    found = [_check("(b) class swap over resampling", after["swap_ratio"], 3)]
-    if "crop_ratio" in after:
-        ratio = after["crop_ratio"]
-        found.append(f"| change by another cut of one exemplar, over class swap | {ratio:.3f} | | reported |")
-    return found
-
-
-def _reconstruction(after: dict[str, Any], before: dict[str, Any]) -> str:
-    value = _ratio(after["reconstruction"], before["reconstruction"])
-    return _check("(d) reconstruction over that of random weights", value, 0.5, lower=True)
-
-
-def _digit_row(name: str, v: dict[str, float]) -> str:
-    return f"| {name} | {v['ssim']:.3f} | {v['colours_seen']:.3f} | {v['colours_unseen']:.3f} | {v['digit']:.3f} |"
-
-
 def _class_row(name: str, v: dict[str, float]) -> str:
     keys = ("top1_all", "top1_test", "top5_test", "content", "kernel", "frechet", "score_test")
     return f"| {name} | " + " | ".join(f"{v[key]:.3f}" if key in v else "" for key in keys) + " |"
 
 
-def _check(name: str, value: float, target: float, *, lower: bool = False) -> str:
-    met = value <= target if lower else value >= target
-    shown = f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
-    return f"| {name} | {shown} | {'at most' if lower else 'at least'} {target:g} | {'met' if met else 'missed'} |"
-
-
-def _ratio(value: float, to: float) -> float:
-    return value / max(to, 1e-8)
-
-
 SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "petals": _petals, "glyphs": _glyphs, "classes": _classes, "faces": _faces, "digits": _digits, "fitting": _fitting,
+    "petals": _petals, "glyphs": _glyphs, "classes": _classes, "faces": _faces, "digits": digits_section,
+    "many": many_section, "fitting": _fitting,
 }  # fmt: skip

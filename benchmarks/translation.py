@@ -5,6 +5,7 @@
         --output docs/benchmarks
     python benchmarks/translation.py glyphs --model runs/glyphs --data OMNIGLOT --output docs/benchmarks
     python benchmarks/translation.py digits --model egscit_28.mnist_v1 --data MNIST --output docs/benchmarks
+    python benchmarks/translation.py many --model runs/many --data MNIST --output docs/benchmarks
     python benchmarks/translation.py classes --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
     python benchmarks/translation.py classes --model runs/faces --data FACES --label faces --output docs/benchmarks
     python benchmarks/translation.py fitting --model funit_64.fruits_v1 --data FRUITS --output docs/benchmarks
@@ -13,11 +14,12 @@
     python benchmarks/translation.py page --output docs/benchmarks
 
 Time: a few minutes of one CPU core each. ``petals`` draws blobs in 15 pairs of colours no model was trained on (see
-``_petals.py``), ``glyphs`` coloured characters (``_glyphs.py``), ``digits`` paints digits (``_digits.py``), ``classes``
-translates into the class folders of DATA that the model does not know (by as many exemplars as half of the smallest class
-allows), ``fitting`` fits the model to K images of four of these (``finetune`` with steps). Each writes a JSON file and a
-picture whose images are chosen by ``--seed``; ``page`` makes ``translation.md`` of them, beside the targets. A label such as
-``petals_NAME`` adds a row to the table of variants of a task. "untrained" is the same network with random weights.
+``_petals.py``), ``glyphs`` coloured characters (``_glyphs.py``); ``digits`` and ``many`` paint one digit or ten in a picture
+(``_digits.py``, ``_many_digits.py``); ``classes`` translates into the class folders of DATA that the model does not know
+(by as many exemplars as half of the smallest class allows), ``fitting`` fits the model to K images of four of these
+(``finetune`` with steps). Each writes a JSON file and a picture whose images are chosen by ``--seed``; ``page`` makes
+``translation.md`` of them, beside the targets. A label such as ``petals_NAME`` adds a row to the table of variants of a
+task. "untrained" is the same network with random weights.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import _digits
+import _many_digits
 import torch
 from _glyphs import glyph_task
 from _known_truth import SHOTS, Task, figures
@@ -44,7 +47,7 @@ from lowshotgan.metrics.extractors import load_extractor
 from lowshotgan.metrics.translation import RealImages
 from lowshotgan.systems.frozen_features import load_maps
 
-COLUMNS = {"petals": SHOWN, "glyphs": SHOWN, "digits": 2 * SHOWN, "classes": SHOWN + 1}
+COLUMNS = {"petals": SHOWN, "glyphs": SHOWN, "digits": 2 * SHOWN, "many": SHOWN, "classes": SHOWN + 1}
 
 
 def petals(model: Any, *, classes: int, contents: int, seed: int) -> tuple[dict[str, Any], Tensor]:
@@ -95,6 +98,22 @@ def digits(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str, 
     return found, torch.cat([one[shown] for one in (content, exemplars, made["full"], truth)])
 
 
+def many_digits(model: Any, data: Path, *, count: int, seed: int) -> tuple[dict[str, Any], Tensor]:
+    """Figures of a model of two domains on pictures of ten digits, with and without mask, and a picture."""
+    content, exemplars = _many_digits.pairs(data, "test", range(60), count, seed=seed)
+    given = content.painted()
+    shown = exemplars.painted()
+    truth = _many_digits.Scenes(content.masks, exemplars.colours, exemplars.ground)
+    made = {
+        name: model.translate(given, shown[:, None], mask=mask).tensor
+        for name, mask in (("with mask", True), ("without mask", False))
+    }
+    judged = {"copy": given, **made, "truth": truth.painted()}
+    found: dict[str, Any] = {name: _many_digits.judge(one, truth) for name, one in judged.items()}
+    full = made["with mask" if model.config.mask else "without mask"]
+    return found, torch.cat([one[:SHOWN] for one in (given, shown, full, truth.painted())])
+
+
 def seen_terms(content: Tensor, exemplars: Tensor, masks: Tensor, colours: Tensor) -> dict[str, Any]:
     """Semantic and style differences, as the training counts them, of the right answers and of two wrong ones: the ground
     alone, and stroke and ground exchanged."""
@@ -111,11 +130,16 @@ def seen_terms(content: Tensor, exemplars: Tensor, masks: Tensor, colours: Tenso
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["petals", "glyphs", "digits", "classes", "fitting", "page"])
+    parser.add_argument("task", choices=["petals", "glyphs", "digits", "many", "classes", "fitting", "page"])
     parser.add_argument("--model", help="weights or run folder")
-    parser.add_argument("--data", type=Path, help="MNIST's idx files (digits), Omniglot (glyphs), or class folders")
     parser.add_argument(
-        "--count", type=int, default=0, help="contents (petals: 100, digits: 60 of each, classes: 1500, fitting: 40)"
+        "--data", type=Path, help="MNIST's idx files (digits, many), Omniglot (glyphs), or class folders"
+    )
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=0,
+        help="contents (petals, many: 100, digits: 60 of each, classes: 1500, fitting: 40)",
     )
     parser.add_argument("--per-class", type=int, default=100, help="real images of a class, for classes")
     parser.add_argument("--trains", default="code", help="for fitting: code, adain, class or decoder")
@@ -153,6 +177,8 @@ def run(task: str, model: Any, wish: argparse.Namespace) -> tuple[dict[str, Any]
     seed = wish.seed
     if task == "digits":
         return digits(model, wish.data, count=wish.count or 60, seed=seed)
+    if task == "many":
+        return many_digits(model, wish.data, count=wish.count or 100, seed=seed)
     if task == "fitting":
         moving = {"steps": wish.steps, "trains": wish.trains, "source": wish.source}
         return fitting(model, wish.data, count=wish.count or 40, seed=seed, **moving), None

@@ -2,6 +2,7 @@
 
 import json
 
+import _many_digits
 import _photographs
 import pytest
 import torch
@@ -210,6 +211,34 @@ def test_the_right_digits_are_judged_right_and_other_colours_wrong():
     assert wrong.colours_seen == wrong.colours_unseen == 0 and wrong.ssim < 0.7
     drawn = training_colours(torch.tensor([7] * 20 + [2] * 40), seed=0)
     assert bool((drawn[:20] == USUAL).all()) and len(set(drawn[20:].tolist())) == 6
+
+
+def test_the_colour_of_each_of_many_digits_is_judged():
+    drawn = torch.rand(10, 3, 1, 28, 28, generator=torch.Generator().manual_seed(0)).round()
+    masks = _many_digits.scattered(drawn, 6, seed=0)
+    assert float(masks.sum(1).max()) == 1 and bool((masks.sum((2, 3)) > 300).all())
+    shown = _many_digits.coloured(_many_digits.scattered(drawn, 6, seed=1), seed=2)
+    content = _many_digits.grey(masks, seed=3)
+    assert set(content.painted().unique().tolist()) == {-1.0, 1.0}
+    truth = _many_digits.Scenes(masks, shown.colours, shown.ground)
+    assert _many_digits.judge(truth.painted(), truth) == {"ssim": pytest.approx(1), "l1": 0, "digits": 1}
+    turned = _many_digits.Scenes(masks, shown.colours.roll(1, 1), shown.ground)
+    wrong = _many_digits.judge(turned.painted(), truth)
+    assert wrong["digits"] == 0 and wrong["ssim"] < 0.95 and wrong["l1"] > 0
+    assert _many_digits.judge(content.painted(), truth)["digits"] < 0.3
+
+
+def test_the_page_shows_many_digits_beside_a_training_without_masks(tmp_path):
+    row = {"ssim": 0.25, "l1": 0.5, "digits": 0.75}
+    about = {"model": "toy", "training": None, "seed": 0, "machine": machine_facts()}
+    ways = dict.fromkeys(("copy", "without mask", "truth"), row) | {"with mask": row | {"ssim": 0.5}}
+    (tmp_path / "translation_many.json").write_text(json.dumps(about | ways))
+    assert "| SSIM over copied contents | 0.250 | at least 0.1 | met |" in page(tmp_path)
+    other = about | ways | {"changed": "trained without masks", "without mask": row | {"ssim": 0.625}}
+    (tmp_path / "translation_many_without_mask.json").write_text(json.dumps(other))
+    text = page(tmp_path)
+    assert "| trained without masks | 0.625 | 0.500 | 0.750 |" in text
+    assert "| SSIM over a training without masks | -0.125 | at least 0 | missed |" in text
 
 
 def test_figures_of_fitting_and_their_page(toy, tmp_path, monkeypatch):
