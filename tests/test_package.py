@@ -96,7 +96,7 @@ def test_dependencies_are_the_agreed_ones():
     names = {re.match(r"[\w-]+", need)[0] for need in project["dependencies"]}
     expected = "torch torchvision huggingface_hub safetensors numpy pillow accelerate tqdm click"
     assert names == set(expected.split())
-    extras = "metrics ui onnx video audio data tracking dev"
+    extras = "ui onnx video audio data tracking dev"
     assert set(project["optional-dependencies"]) == set(extras.split())
 
 
