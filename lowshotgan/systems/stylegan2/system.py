@@ -121,7 +121,7 @@ class StyleGAN2(System):
         return blended
 
     def save_delta(self, path: PathLike) -> Path:
-        """Save only what fine-tuning trained, pinned to the hash of the base; often a few kilobytes.
+        """Save only what fine-tuning trained, pinned to the hash of the base: 3 KB or more, by recipe.
 
         Args:
             path: a folder, or a file ending in ``.safetensors``; ``load()`` and ``from_delta`` read both.
