@@ -31,6 +31,7 @@ def consistency(model):
     return consistency_ratio(from_uint8(recoloured(source)), from_uint8(target))
 
 
+@pytest.mark.slow
 def test_wrong_partners_cost_a_tenth_of_consistency_and_more(tmp_path):
     """With wrong partners a twin is as near as any other image (1 is chance); half a minute of one core."""
     torch.manual_seed(0)
