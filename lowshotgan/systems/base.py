@@ -33,7 +33,7 @@ from lowshotgan.systems.registry import SYSTEMS, VERBS, system_class
 from lowshotgan.types import PathLike, Stages, TrainingData
 
 DRAWING = frozenset({"generate", "interpolate", "translate", "encode_exemplars", "encode_each", "redraw", "project"})
-DRAWING |= {"recolor", "transfer", "evaluate", "forward"}
+DRAWING |= {"recolor", "transfer", "synchrony", "evaluate", "forward"}
 """Methods that run the networks on float32 inputs, and so also with weights of another type."""
 
 

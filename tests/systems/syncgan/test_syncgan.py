@@ -350,6 +350,13 @@ def test_nearest_takes_what_the_synchronizer_rates_highest():
         model.transfer(items, to="b", method="nearest")
 
 
+def test_weights_of_half_the_size_are_asked_about_synchrony_too():
+    model = vectors()
+    items = torch.tensor([[0.3, -0.2], [-0.6, 0.5]])
+    whole = model.synchrony(items, items)
+    torch.testing.assert_close(model.to(torch.bfloat16).synchrony(items, items), whole, atol=0.02, rtol=0)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     model = vectors(synchronizer_width=8)
