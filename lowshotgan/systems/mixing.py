@@ -63,7 +63,7 @@ class MixingSystem(PairedSystem):
             latents: ``(M, z_dim)`` noise for what is not given.
             domain: appearance is encoded as of the source domain for "source", otherwise as of the target.
             content: images (anything ``load_images`` takes) of a domain whose content the encoder was trained to read:
-                the source, for LaDo either.
+                the source, for LaDo the target too if the encoder saw pairs (``align_steps``).
             appearance: images of the domain, for a target its shots.
 
         Raises:

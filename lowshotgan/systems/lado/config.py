@@ -113,7 +113,7 @@ class LaDoFineTuning:
         perceptual: "vgg", "disc", "lsg1", "pixels", "auto" or "vgg_or_disc"; see ``systems.perception.load_perception``.
         perceptual_norm: "none" or "imagenet" normalisation for "vgg".
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
-            claims nothing.
+            claims nothing. ``finetune`` also takes a function that makes the partner of a target (PIL images).
         flip: mirror pairs at random.
         bn: as in ``LaDoTraining``; so is ``ema_half_life``.
     """

@@ -136,7 +136,7 @@ class PFSGANFineTuning:
         relation_joint: the relation network also takes a step on the generator's loss, as in the release.
         features: as in ``PFSGANTraining``.
         partners: "given", or "invert" to search partners for targets that come without: an extension for which the paper
-            claims nothing.
+            claims nothing. ``finetune`` also takes a function that makes the partner of a target (PIL images).
         flip: mirror pairs and source images at random.
         bn: as in ``PFSGANTraining``; so is ``ema_half_life``.
     """
