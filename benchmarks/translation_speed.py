@@ -12,6 +12,7 @@ The step's networks are the release's for animals, at 64 px; the code's are ``fu
 import argparse
 import copy
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -112,7 +113,7 @@ def report(found: dict[str, Any]) -> str:
         "# Speed of translation",
         "",
         f"`python benchmarks/translation_speed.py`. FUNIT's networks for animals at 64 px, batch {found['batch']}, float32, "
-        f"{len(found['steps'])} turns, processor time. {describe(found['machine'])}.",
+        f"{len(found['steps'])} turns, processor time. {describe(found['machine'])}; load average {found['load']:.1f}.",
         "",
         "| what | times as fast | target |",
         "|---|---|---|",
@@ -148,7 +149,7 @@ def main() -> None:
     torch.set_num_threads(1)
     system = lsg.create_model("funit_128", resolution=64)
     found = measure(system, lsg.create_model("funit_64"), batch=wish.batch, turns=wish.turns, contents=wish.contents)
-    found |= {"batch": wish.batch, "contents": wish.contents, "machine": machine_facts()}
+    found |= {"batch": wish.batch, "contents": wish.contents, "machine": machine_facts(), "load": os.getloadavg()[0]}
     wish.output.mkdir(parents=True, exist_ok=True)
     (wish.output / "translation_speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (wish.output / "translation_speed.md").write_text(report(found), encoding="utf-8")

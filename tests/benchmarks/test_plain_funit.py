@@ -33,8 +33,8 @@ def test_both_steps_find_the_same_losses_and_end_at_the_same_weights():
 def test_the_report_tells_ratios_and_targets():
     torch.manual_seed(0)
     found = measure(create_model("funit_32", **TINY), create_model("funit_32", **TINY), batch=2, turns=1, contents=2)
-    found |= {"batch": 2, "contents": 2, "machine": {"cpu": "c", "cores": 1, "threads": 1, "device": "cpu", "torch": "t",
-                                                     "python": "p"}}  # fmt: skip
+    machine = {"cpu": "c", "cores": 1, "threads": 1, "device": "cpu", "torch": "t", "python": "p"}
+    found |= {"batch": 2, "contents": 2, "load": 1.0, "machine": machine}
     found["steps"] = [{"plain": 6.0, "library": 2.0}, {"plain": 5.0, "library": 2.0}, {"plain": 2.0, "library": 2.0}]
     assert {"K=1", "K=5", "K=20"} == set(found["codes"]) and found["codes"]["K=1"][0]["once"] > 0
     found["codes"] = {
