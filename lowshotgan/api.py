@@ -466,7 +466,7 @@ def convert_checkpoint(
         source: the downloaded file: a generator of NVlabs/FUNIT, or COCO-FUNIT of NVlabs/imaginaire.
         output_dir: the model folder to write.
         format: "funit", "coco_funit", or "auto" to tell from the tensors' names.
-        discriminator: FUNIT's discriminator, which is a file of its own; training on needs it.
+        discriminator: FUNIT's discriminator, which is a file of its own; without it training on makes a new one.
         which: of FUNIT's file, "gen_test" (the average) or "gen".
         resolution: side of the images the model was trained on; the paper's unless given.
         overwrite: replace the model that ``output_dir`` holds.

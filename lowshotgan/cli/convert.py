@@ -20,7 +20,9 @@ from lowshotgan.cli.output import quiet_stdout, show, written
 @click.argument("output", type=click.Path(file_okay=False))
 @click.option("--format", help="funit or coco_funit; by default told from the tensors' names.")
 @click.option(
-    "--discriminator", type=click.Path(exists=True, dir_okay=False), help="FUNIT's other file; training on needs it."
+    "--discriminator",
+    type=click.Path(exists=True, dir_okay=False),
+    help="FUNIT's other file; without it training on makes a new one.",
 )
 @click.option(
     "--which", type=click.Choice(["gen_test", "gen"]), help="FUNIT's average (the default) or live generator."
