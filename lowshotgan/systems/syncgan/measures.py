@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lowshotgan.losses.synchrony import auc
 from lowshotgan.messages import tell, warn
+from lowshotgan.processes import mean_over_processes
 from lowshotgan.systems.syncgan.data import SyncData
 from lowshotgan.systems.syncgan.inversion import Search
 from lowshotgan.systems.syncgan.networks import Concat, JointGenerator, Judges, TwoTower
@@ -46,8 +47,15 @@ class Exam:
         return auc(logits.flatten(), (groups[names[0]][:, None] == groups[names[1]][None]).flatten())
 
     def reaches(self, wanted: float) -> Callable[[], bool]:
-        """A question: has it come to this AUC? Never, if nothing is held out."""
-        return lambda: bool(self.held_out) and self.auc() >= wanted
+        """A question: has it come to this AUC, in the mean over processes? Never, if nothing is held out."""
+
+        def ready() -> bool:
+            if not self.held_out:
+                return False
+            found = torch.tensor(self.auc(), device=next(self.synchronizer.parameters()).device)
+            return float(mean_over_processes(found)) >= wanted
+
+        return ready
 
     def told(self) -> dict[str, dict[str, float]]:
         """Say the result, or why there is none, and return it as details of the model."""
