@@ -120,11 +120,12 @@ class SyncGAN(CrossModal, Settling):
 
         Returns:
             ``n`` results for each item in turn; ``error`` holds the mean squared difference between each item and
-            what its code draws in its own modality.
+            what its code draws in its own modality. You are warned of items whose error is above that of 95% of some
+            training items found in the same way.
 
         Raises:
             ConfigError: for unknown modalities, or without the judges or encoders that the method asks.
-            ImageInputError: for unreadable items.
+            ImageInputError: for unreadable items, or such as are of the modality ``to`` already.
         """
         check_drawing(None, output_type)
         one_of("to", to, self.modalities)

@@ -51,7 +51,8 @@ class PrivateCodes(nn.Module):
         left = flat - _with_one(embeddings) @ solved
         used = min(dim, *left.shape)
         _, _, basis = torch.pca_lowrank(left, q=used, center=False, niter=3)
-        basis = basis / (left @ basis).std(dim=0, unbiased=False).clamp(min=1e-4)
+        if used:
+            basis = basis / (left @ basis).std(dim=0, unbiased=False).clamp(min=1e-4)
         self.register_buffer("rest", solved)
         self.register_buffer("basis", nn.functional.pad(basis, (0, dim - used)))
 
