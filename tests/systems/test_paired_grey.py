@@ -8,6 +8,7 @@ from lowshotgan.api import create_model, finetune, load, train
 from lowshotgan.data.preprocess import Preprocess
 from lowshotgan.errors import ConfigError
 from lowshotgan.nets.residual import ResidualDiscriminator
+from lowshotgan.systems.partners import find_partners
 from lowshotgan.systems.perception import load_perception
 from lowshotgan.systems.pfsgan.colour_shift import ColourShift
 
@@ -86,3 +87,12 @@ def test_distances_of_grey_images(choice):
 def test_grey_shots_have_no_colours_to_shift():
     shots = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert torch.equal(ColourShift.of(shots)(shots, torch.zeros(2, 2)), shots)
+
+
+@pytest.mark.parametrize("choice", ["pixels", "disc"])
+def test_partners_of_grey_shots_are_searched_by_grey_edges(choice):
+    model = small("lado", channels=1)
+    distance = load_perception(choice, model.discriminator.source, device=torch.device("cpu"))
+    shots = torch.randint(0, 256, (2, 1, 16, 16), generator=torch.Generator().manual_seed(0)).byte()
+    found = find_partners(shots, lambda z: model.draw(z, "source"), distance, z_dim=model.z_dim, bank=8, steps=2)
+    assert found.shape == (2, 1, 16, 16) and found.dtype == torch.uint8
