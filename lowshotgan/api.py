@@ -417,7 +417,7 @@ def evaluate(
             reference, n=n, seed=seed, extractor=extractor, **translating, **reading, **data
         )
         return report
-    reading = _preprocessing(model) | reading
+    reading = _preprocessing(model) | reading | ({"enlarge": data.pop("enlarge")} if "enlarge" in data else {})
     _refuse("no translator", **translating)
     side = resolution or (model.config.resolution if model is not None else 64)
     used = parse_seeds(seeds, None if seeds is not None else n)

@@ -20,6 +20,7 @@ What the entry says comes from the table ``[about]`` of the recipe:
     discriminator = false                   # leave it out; the weights then generate, but cannot be trained further
     use = "model.translate(...)"            # lines of Python for the card, if the model does not sample
     preview = "own"                         # the source's preview.png; for models that do not draw from seeds
+    reference = "the 5,000 training images" # what the samples were compared with, if --metrics does not say it
     repo_id = "owner/name"                  # once it is on the hub, with
     revision = "40 hexadecimal digits"
     [about.preprocessing]                   # resolution, fit, background
@@ -52,7 +53,7 @@ PREVIEW = "preview.png"
 PREVIEW_SEEDS = range(64)
 FROM_ABOUT = ("summary", "default", "base", "repo_id", "revision", "preprocessing")
 KNOWN = {"name", "license", "data_licenses", "data", "notes", "recipe", "use", "discriminator", *FROM_ABOUT}
-KNOWN |= {"preview", "preview_truncation", "preview_domain"}
+KNOWN |= {"preview", "preview_truncation", "preview_domain", "reference"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,7 +88,7 @@ def publish(source: Path, recipe: Path, *, weights: Path, metrics: Path | None =
     folder = source / "model" if (source / "model" / CONFIG).is_file() else source
     if read_config(folder)["arch"] != about["name"].partition(".")[0]:
         raise ConfigError(f"{folder} is a {read_config(folder)['arch']}, but {recipe} names it {about['name']}.")
-    measured = tuple(_metrics(metrics)) if metrics else ()
+    measured = tuple(_metrics(metrics, about.get("reference"))) if metrics else ()
     target = weights / about["name"]
     write_halves(folder, target, about)
     extra: dict[str, Any] = {"metrics": measured, "recipe": about.get("recipe", _relative(recipe))}
@@ -203,12 +204,14 @@ def _folders(weights: Path) -> list[str]:
     return sorted(path.name for path in weights.iterdir() if path.is_dir())
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
+def _metrics(path: Path, reference: str | None) -> list[dict[str, Any]]:
     content = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(content, dict) and "scores" in content:  # what `lowshotgan evaluate --json` prints
-        protocol = content["protocol"]["id"]
+        protocol = content["protocol"]
+        told = {"n": protocol["n_fake"], "reference": reference or f"{protocol['n_real']:,} real images"}
+        told["protocol"] = protocol["id"]
         kept = [score for score in content["scores"].values() if score["reliable"]]
-        return [{"name": score["name"], "value": round(score["value"], 4), "protocol": protocol} for score in kept]
+        return [{"name": score["name"], "value": round(score["value"], 4), **told} for score in kept]
     listed = content.get("metrics") if isinstance(content, dict) else content
     if not isinstance(listed, list) or not all(
         isinstance(item, dict) and {"name", "value"} <= set(item) for item in listed

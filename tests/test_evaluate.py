@@ -58,6 +58,12 @@ def test_what_is_asked_for_wins(place, compared):
     assert torch.equal(compared["reference"], compared["train"])
 
 
+def test_further_options_of_reading_may_be_given_too(place, compared):
+    api.evaluate("tuned", "photos", train="photos", n=2, enlarge=False, include="0.png")
+    expected = prepared(fit="pad", background=NAVY, enlarge=False)
+    assert torch.equal(compared["train"], expected) and torch.equal(compared["reference"], expected[:1])
+
+
 def test_images_have_no_memory_of_a_fine_tuning(place, compared):
     api.evaluate("photos", "photos", train="photos", resolution=32)
     assert torch.equal(compared["train"], prepared()) and compared["device"] == "cpu"

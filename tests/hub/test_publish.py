@@ -91,6 +91,33 @@ def test_a_run_becomes_weights_that_load(tmp_path, run, publish, monkeypatch, ca
         assert problem in said
 
 
+@pytest.mark.parametrize(
+    ("line", "named"), [("", "2,000 real images"), ('reference = "the training images"\n', "the training images")]
+)
+def test_a_card_says_what_samples_were_compared_with(tmp_path, run, publish, line, named):
+    score = {"name": "KD-lsg1", "value": 0.123456, "reliable": True}
+    rough = {"name": "FD-lsg1", "value": 9.0, "reliable": False}
+    protocol = {"id": "ab12", "n_real": 2000, "n_fake": 300}
+    report = {"scores": {"kernel": score, "frechet": rough}, "protocol": protocol}
+    (tmp_path / "metrics.json").write_text(json.dumps(report))
+    (tmp_path / "toy.toml").write_text(ABOUT.replace("default", f"{line}default"))
+    weights = tmp_path / "weights"
+    command = [str(tmp_path / "run"), "--about", str(tmp_path / "toy.toml"), "--weights", str(weights)]
+    assert publish.main([*command, "--metrics", str(tmp_path / "metrics.json")]) == 0
+    card = (weights / NAME / "README.md").read_text()
+    assert f"| KD-lsg1 | 0.1235 | 300 | {named} | `ab12` |" in card and "FD-lsg1" not in card
+
+
+def test_published_scores_of_samples_name_their_reference():
+    listed = [(name, metric) for name, entry in load_manifest().items() for metric in entry.metrics]
+    counted = [
+        (name, metric) for name, metric in listed if "/fake" in metric["protocol"] and "/real" in metric["protocol"]
+    ]
+    assert counted
+    for name, metric in counted:
+        assert f"/fake{metric['n']}/" in metric["protocol"] and metric["reference"], name
+
+
 def test_publishing_again_in_place_keeps_the_card(tmp_path, run, publish):
     weights = tmp_path / "weights"
     about = ["--about", str(tmp_path / "toy.toml"), "--weights", str(weights)]
