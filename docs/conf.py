@@ -28,6 +28,7 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
 html_theme = "furo"
+html_static_path = ["static"]
 html_title = f"lowshotgan {version}"
 
 

@@ -1,5 +1,9 @@
 """Settings of the released trainings: rates of their own, private codes by modality, a uniform prior."""
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -54,3 +58,19 @@ def test_a_uniform_prior_is_what_the_generators_see():
     torch.testing.assert_close(
         codes.clamp(-0.999, 0.999).erfinv() * 2**0.5, latents[:, :6].clamp(-3.29, 3.29), atol=1e-2, rtol=0
     )
+
+
+def test_the_released_training_of_the_page_has_known_settings():
+    page = (Path(__file__).parents[3] / "docs" / "syncgan.md").read_text(encoding="utf-8")
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "synchronizer_every" in block]
+    (made, trained) = (node.value for node in ast.parse(example).body)
+    config, settings = (
+        {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg != "output_dir"}
+        for call in (made, trained)
+    )
+    model = create_model("syncgan_28", **config)
+    data = {name: torch.zeros(4, 3, 28, 28).byte() for name in ("first", "second")} | {"pairs": "aligned"}
+    (stage,) = model.stages(model.read_data(data), SyncGANTraining(**settings))
+    rates = {name: group.lr for name, group in stage.groups.items()}
+    assert rates == {"generator": 1e-3, "discriminator": 2e-4, "synchronizer": 1e-3}
+    assert stage.steps == 20_000 and {phase.every for phase in stage.phases} == {1}

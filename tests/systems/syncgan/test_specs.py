@@ -1,9 +1,14 @@
 """Modalities of one's own: registered by prefix, read from their text again, with views and networks of their own."""
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import lowshotgan
 from lowshotgan.api import create_model, load
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, ImageInputError, LowshotganError
@@ -144,3 +149,13 @@ def test_what_is_no_number_is_no_vector():
     with pytest.raises(ImageInputError, match="must be numbers"):
         VectorModality(2).read("seven.png")
     assert ImageModality.parse("1x32x28") is None
+
+
+def test_the_example_of_the_page_works(register, tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "syncgan.md").read_text(encoding="utf-8")
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "register_modality" in block]
+    names = {"torch": torch, "np": np, "lsg": lowshotgan}
+    exec(example, names)
+    (tmp_path / "a.txt").write_text(" ".join(["0.25"] * 60))
+    assert names["model"].modalities["track"].read([tmp_path / "a.txt"]).shape == (1, 50, 1, 1)
+    assert names["model"].generate(2).decoded("track").shape == (2, 50)
