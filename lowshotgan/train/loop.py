@@ -73,7 +73,7 @@ class Moment:
         step: steps done in it.
         seconds: training time so far, over all resumptions.
         progress: share of the stage done, in [0, 1].
-        values: mean of each logged loss term in this step.
+        values: mean of each logged loss term in this step, over all processes.
         last: whether this is the last step of the stage.
     """
 
@@ -214,7 +214,7 @@ class _StageRun:
         for phase in self.stage.phases:
             if is_due(phase, self.step):
                 logged |= self._run(phase, images)
-        values = _floats(logged)
+        values = self._means(logged)
         self.busy += time.perf_counter() - began
         half_life = self.stage.ema_half_life if self.step >= self.stage.ema_start else 0.0
         for live, averaged in self.stage.averages.values():
@@ -223,6 +223,14 @@ class _StageRun:
             callback(self.step, values)
         self.step += 1
         return values
+
+    def _means(self, logged: dict[str, Tensor]) -> dict[str, float]:
+        """The logged values, averaged over all processes."""
+        if not logged:
+            return {}
+        values = torch.stack(list(logged.values()))
+        self.machine.average([values])
+        return dict(zip(logged, values.tolist(), strict=True))
 
     def _run(self, phase: Phase, images: Any) -> dict[str, Tensor]:
         optimizer = self.optimizers[phase.updates]
@@ -427,9 +435,3 @@ def _split(images: Any, parts: int) -> list[Any]:
     if len(images) % parts:
         raise ConfigError(f"batch of {len(images)} cannot be cut into {parts} equal parts; change batch_size.")
     return list(images.chunk(parts))
-
-
-def _floats(logged: dict[str, Tensor]) -> dict[str, float]:
-    if not logged:
-        return {}
-    return dict(zip(logged, torch.stack(list(logged.values())).tolist(), strict=True))

@@ -88,6 +88,20 @@ def test_a_budget_stops_and_a_larger_one_continues(tiny, tmp_path):
     assert tiny.run(tmp_path, 5, budget=600.0).stopped == "finished"
 
 
+def test_a_budget_spent_by_one_stage_leaves_none_for_the_next(tiny, tmp_path):
+    def run(budget):
+        toy = tiny.Toy()
+        stages = [toy.stage(1, name="first"), toy.stage(3, name="second")]
+        settings = LoopSettings(precision="fp32", budget=budget)
+        return fit(stages, output_dir=tmp_path, machine=Machine("cpu"), settings=settings)
+
+    for _ in range(2):
+        result = run(1e-9)
+        assert (result.stopped, result.steps) == ("budget", 0)
+        assert trained(tmp_path)["stage"] == "first"
+    assert run(None).stopped == "finished"
+
+
 def test_a_finished_run_is_not_trained_further(tiny, tmp_path):
     tiny.run(tmp_path, 3)
     before = trained(tmp_path)

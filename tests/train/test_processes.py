@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lowshotgan.train.checkpoint import LATEST, read_checkpoint
+from lowshotgan.train.log import read_log
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
@@ -89,6 +90,10 @@ def test_two_processes_fine_tune_as_one_would(tiny, two_processes, tmp_path, rec
     """Each sees two of the four images of a batch; both judge and regularizers compare all four."""
     tiny.fine_tune(tmp_path, 4, recipe)
     assert_close(final(two_processes / recipe), final(tmp_path))
+    told = [read_log(folder / "log.jsonl")[-1] for folder in (two_processes / recipe, tmp_path)]
+    shared, alone = ({name: value for name, value in line.items() if "/" in name} for line in told)
+    assert shared == pytest.approx(alone, rel=1e-2, abs=1e-4)
+    assert recipe == "rick" or min(shared["generator/relation"], alone["generator/relation"]) > 0
 
 
 def assert_close(found, expected):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lowshotgan.train.checkpoint import read_checkpoint
+from lowshotgan.train.log import JsonLog
 from lowshotgan.train.loop import FitResult, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch, ParamGroup, Phase, Stage
@@ -262,7 +263,9 @@ def fine_tune(
         judge = lambda samples: Scores(float(samples.float().std()), 1.0, 0.0)  # noqa: E731
         Selector(average, judge, every=score_every, count=4, keep=2).attach(stage)
     stage.on_step = [*stage.on_step, *(on_step or [])]
-    fit([stage], output_dir=folder, machine=machine, settings=LoopSettings(precision="fp32", **options))
+    settings = LoopSettings(precision="fp32", **options)
+    begin = lambda: folder.mkdir(parents=True, exist_ok=True)  # noqa: E731
+    fit([stage], output_dir=folder, machine=machine, settings=settings, hooks=[JsonLog(folder)], begin=begin)
 
 
 if __name__ == "__main__":
