@@ -59,7 +59,7 @@ class FastGAN(Settling):
         *,
         seeds: int | str | Sequence[int] | None = None,
         truncation: float = 1.0,
-        latents: Tensor | None = None,
+        latents: Any = None,
         noise: str = "const",
         bn_mode: Literal["recomputed", "batch"] = "recomputed",
         batch_size: int | None = None,
@@ -72,7 +72,7 @@ class FastGAN(Settling):
             n: number of images, seeds 0 to n - 1; 1 if neither ``n``, ``seeds`` nor ``latents`` is given.
             seeds: a seed, several, or text such as ``"0,5,10-19"``.
             truncation: multiplies the latents; below 1 gives more typical images and less variety.
-            latents: ``(N, z_dim)`` latents instead of seeds.
+            latents: ``(N, z_dim)`` latents instead of seeds: a tensor, an array, lists, or a ``.safetensors`` file.
             noise: "const" (the stored maps), "none", or "random" (fresh, not fixed by the seed).
             bn_mode: "recomputed" statistics, or those of each "batch" as the original release, where an image
                 depends on its batch mates and ``batch_size`` matters.
