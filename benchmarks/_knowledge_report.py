@@ -2,44 +2,73 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
-SEEDS = 3
-"""Seeds that a full table has."""
-ZERO_SHOT = (
+from _knowledge_report_recolour import heads_section, pack_section
+from _knowledge_table import SEEDS, Cells, average, row, values, verdict
+
+ARMS = (
     ("published", "`kggan_64.avatars_v1`, 64 px"),
     ("full", "full, 32 px"),
     ("no_semantic", "without the semantic losses, 32 px"),
     ("one_hot", "no knowledge (one-hot), 32 px"),
+    ("one_hot_semantic", "one-hot with the semantic losses, 32 px"),
+    ("full_hard", "full, hard split, 32 px"),
+    ("no_semantic_hard", "without the semantic losses, hard split, 32 px"),
+    ("open_world", "full, three categories never listed, 32 px"),
 )
-RECOLOUR = (
-    ("published", "`kggan_recolour_128.avatars_v1`, 128 px"),
-    ("full", "full, 64 px"),
-    ("no_g2", "trained without G2, nearest seen category, 64 px"),
+COLUMNS = (
+    ("seen", ("seen", "joint")),
+    ("unseen", ("unseen", "joint")),
+    ("of them new colours", ("unseen_colours", "joint")),
+    ("new pairs", ("unseen_pairs", "joint")),
+    ("by another's vector", ("permuted", "joint")),
+    ("never listed", ("never_listed", "joint")),
+    ("KD seen", ("seen_kd",)),
+    ("KD unseen", ("unseen_kd",)),
+    ("border chroma seen", ("seen_border_chroma",)),
+    ("unseen", ("unseen_border_chroma",)),
+    ("diversity seen", ("seen_diversity",)),
+    ("unseen", ("unseen_diversity",)),
 )
-NOT_RUN = """\
-| what | why |
-|---|---|
-| Z4, Z6 (categories listed after training; permuted vectors) scored by the judge | no cells; the interface is tested |
-| seeds beyond those in the column "cells" | time |
-| anything on a GPU | none was at hand |
-| R6 (clothes) | no labelled clothes in the packs |
-"""
+TITLES = {
+    "zero-shot": "faces without images of their category",
+    "shapes": "coloured shapes",
+    "embedding": "the embedding network alone",
+    "recolour": "recoloured faces",
+    "heads": "painted heads",
+}
+FACES = """\
+56 categories (14 hair colours, 4 skin colours), 16 of them without images: all of two hair colours (ginger, purple) and
+eight further pairs. A classifier trained on one half of all real images judges what is drawn; of the other half it reads
+{judge} right. Chance is {chance:.1%}. KD: kernel distance to real images (`lsg1`, 400 images); those of unseen categories
+are used for scoring only. *By another's vector*: each unseen category given the vector of its neighbour in the list, and
+judged as that neighbour. *Border chroma*: mean difference of the strongest and the weakest channel in the outer 3 pixels.
+*Diversity*: mean feature distance of two images of one category. The models at 32 px are trained for the comparison: 300
+steps of warm-up and 200 adversarial steps, a small share of what the published one had."""
+SHAPES = """\
+Coloured shapes of our own on grey (`lowshotgan.data.shapes.coloured_shapes`), 4 shapes and 6 colours, six combinations
+without images, 32 px, 1,500 steps without warm-up. Columns as above."""
+EMBEDDING = """\
+The same shapes; the embedding network alone, 800 steps. Share of other images whose reading is nearest to the vector of
+their own category, among all 24."""
 
 
-def page(folder: Path) -> str:
-    """The Markdown page made of the cells in ``folder``."""
+def page(folder: Path, parts: Mapping[str, Sequence[str]], *, beside: Path | None = None) -> str:
+    """The Markdown page made of the cells in ``folder``; ``parts`` are the arms there are, by part.
+
+    Sheets are linked if ``folder`` lies beside the page.
+    """
     cells = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*-seed*.json"))]
-    zero = by_arm(cells, "zero-shot")
-    recolour = by_arm(cells, "recolour")
+    found = {part: by_arm(cells, part) for part in parts}
     machines = sorted({cell["machine"] for cell in cells})
     return "\n".join(
         [
             "# What knowledge is worth: KG-GAN",
             "",
-            "Made by `benchmarks/knowledge.py` from real images: cartoon faces with known hair and skin colours. Commands:",
+            "Made by `benchmarks/knowledge.py`. Commands:",
             "",
             "```console",
             "$ python benchmarks/knowledge.py zero-shot --data avatars_adventurer_128.zip \\",
@@ -47,22 +76,41 @@ def page(folder: Path) -> str:
             "$ python benchmarks/knowledge.py zero-shot --data avatars_adventurer_128.zip --samples 10",
             "$ python benchmarks/knowledge.py recolour --data avatars_adventurer_128.zip --test hair_recolor_128.zip \\",
             "    --arms none --models published=weights/kggan_recolour_128.avatars_v1",
+            "$ python benchmarks/knowledge.py shapes; python benchmarks/knowledge.py embedding",
+            "$ python benchmarks/knowledge.py heads",
             "$ python benchmarks/knowledge.py report --page docs/benchmarks/knowledge.md",
             "```",
             "",
             *(f"Machine: {machine}." for machine in machines),
             "",
-            "## Categories without images",
+            "## Faces without images of their category",
             "",
-            *zero_shot_section(zero),
+            *zero_shot_section(found["zero-shot"], FACES, where="faces"),
+            *sheets(folder, "zero-shot", beside),
+            "",
+            "## Shapes without images of their category",
+            "",
+            *zero_shot_section(found["shapes"], SHAPES, where="shapes"),
+            *sheets(folder, "shapes", beside),
+            "",
+            "## The embedding network alone",
+            "",
+            *embedding_section(found["embedding"]),
             "",
             "## Colours without images",
             "",
-            *recolour_section(recolour),
+            *pack_section(found["recolour"]),
+            *sheets(folder, "recolour", beside),
+            "",
+            "## Colours without images: painted heads",
+            "",
+            *heads_section(found["heads"]),
+            *sheets(folder, "heads", beside),
             "",
             "## Not run",
             "",
-            NOT_RUN,
+            *not_run(found, parts),
+            "",
         ]
     )
 
@@ -98,157 +146,116 @@ def by_arm(cells: list[dict[str, Any]], part: str) -> dict[str, list[dict[str, A
     return dict(found)
 
 
-def zero_shot_section(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Explanation, table and verdicts of the first half."""
+def zero_shot_section(arms: Cells, text: str, *, where: str) -> list[str]:
+    """Explanation, table and verdicts of faces or shapes."""
     if not arms:
-        return ["Not run."]
+        return [text, "", "Not run."] if where == "shapes" else ["Not run."]
     some = next(iter(arms.values()))[0]
-    judge, chance = some["judge"], some["chance"]
-    lines = [
-        "56 categories (14 hair colours, 4 skin colours), 16 of them without images: all of two hair colours (ginger,",
-        "purple) and eight further pairs. A classifier trained on one half of all real images judges what is drawn; of the",
-        f"other half it reads {judge['joint']:.0%} right (hair {judge['hair']:.0%}, skin {judge['skin']:.0%}). Chance is",
-        f"{chance:.1%}. KD: kernel distance to real images (`lsg1`, 400 images); those of unseen categories are used for",
-        "scoring only. The models at 32 px are trained for the comparison: 300 steps of warm-up and 200 adversarial",
-        "steps, a small share of what the published one had.",
-        "",
-        "| model | cells | seen | unseen | of them new colours | new pairs | hair (unseen) | skin (unseen) | KD seen "
-        "| KD unseen |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for arm, label in ZERO_SHOT:
-        found = arms.get(arm, [])
-        columns = [
-            [c["seen"]["joint"] for c in found],
-            [c["unseen"]["joint"] for c in found],
-            [c["unseen_colours"]["joint"] for c in found],
-            [c["unseen_pairs"]["joint"] for c in found],
-            [c["unseen"]["hair"] for c in found],
-            [c["unseen"]["skin"] for c in found],
-            [c["seen_kd"] for c in found],
-            [c["unseen_kd"] for c in found],
-        ]
-        lines.append(row(label, columns) if found else f"| {label} | not run | | | | | | | | |")
-    return [*lines, "", *zero_shot_verdicts(arms), *what_the_losses_bring(arms)]
-
-
-def what_the_losses_bring(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """A sentence on the semantic losses, where they and their absence were both run."""
-    if not {"full", "no_semantic"} <= set(arms):
-        return []
-    gain = mean(c["unseen"]["joint"] for c in arms["full"]) - mean(c["unseen"]["joint"] for c in arms["no_semantic"])
-    found = f"Unseen accuracy with the semantic losses less that without them: {gain:+.3f}."
-    if gain >= 0.02:
-        return ["", found]
-    return [
-        "",
-        f"{found} In these short runs they bring nothing measurable: colours as vectors, and the warm-up, already carry the",
-        "knowledge to categories without images.",
-    ]
-
-
-def zero_shot_verdicts(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Targets of the specification, each with the figure reached."""
-    unseen = {arm: mean(c["unseen"]["joint"] for c in found) for arm, found in arms.items()}
-    lines = ["| target | reached | verdict |", "|---|---|---|"]
-    for arm in ("published", "full"):
-        if arm in unseen:
-            lines.append(verdict(f"unseen joint accuracy of {arm} at least 0.85", unseen[arm], unseen[arm] >= 0.85))
-    if "one_hot" in unseen:
-        lines.append(verdict("no knowledge: unseen at most 0.15", unseen["one_hot"], unseen["one_hot"] <= 0.15))
-    for base in ("one_hot", "no_semantic"):
-        if "full" in unseen and base in unseen:
-            gain, least = unseen["full"] - unseen[base], 0.5 if base == "one_hot" else -0.02
-            lines.append(verdict(f"full above {base} by at least {least}", gain, gain >= least))
-    for arm in ("published", "full"):
+    judge = ", ".join(f"{name} {share:.0%}" for name, share in some["judge"].items())
+    told = text.format(judge=judge, chance=some["chance"]) if where == "faces" else text
+    head = "| model | cells | " + " | ".join(name for name, _ in COLUMNS) + " |"
+    lines = [told, "", head, "|---" * (len(COLUMNS) + 2) + "|"]
+    for arm, label in ARMS:
         if arm in arms:
-            ratio = mean(c["unseen_kd"] / max(c["seen_kd"], 1e-6) for c in arms[arm])
-            lines.append(verdict(f"KD of unseen at most 1.5 times that of seen ({arm})", ratio, ratio <= 1.5))
+            lines.append(row(label, [values(arms[arm], *path) for _, path in COLUMNS]))
+    return [*lines, "", *zero_shot_verdicts(arms, chroma=where == "shapes"), *what_the_losses_bring(arms)]
+
+
+def what_the_losses_bring(arms: Cells) -> list[str]:
+    """A sentence on the semantic losses, where they and their absence were both run."""
+    full, without = (average(arms, arm, "unseen", "joint") for arm in ("full", "no_semantic"))
+    if full is None or without is None:
+        return []
+    found = f"Unseen accuracy with the semantic losses less that without them: {full - without:+.3f}."
+    if full - without >= 0.02:
+        return ["", found]
+    return ["", f"{found} In these runs they bring nothing measurable."]
+
+
+def zero_shot_verdicts(arms: Cells, *, chroma: bool) -> list[str]:
+    """Targets of the specification, each with the figure reached."""
+    lines = ["| target | reached | verdict |", "|---|---|---|"]
+    unseen = {arm: average(arms, arm, "unseen", "joint") for arm in arms}
+
+    def compare(target: str, value: float | None, limit: float, *, most: bool = False) -> None:
+        if value is not None:
+            lines.append(verdict(target, value, value <= limit if most else value >= limit))
+
+    def less(one: str, other: str) -> float | None:
+        a, b = unseen.get(one), unseen.get(other)
+        return None if a is None or b is None else a - b
+
+    def ratio(arm: str, path: str, other: str, base: str | None = None) -> float | None:
+        a, b = average(arms, arm, path), average(arms, base or arm, other)
+        return None if a is None or b is None else a / max(b, 1e-6)
+
+    for arm in ("published", "full"):
+        compare(f"unseen joint accuracy of {arm} at least 0.85", unseen.get(arm), 0.85)
+    compare("no knowledge: unseen at most 0.15", unseen.get("one_hot"), 0.15, most=True)
+    compare("full above one_hot by at least 0.5", less("full", "one_hot"), 0.5)
+    compare("one_hot_semantic above one_hot by at least 0.1", less("one_hot_semantic", "one_hot"), 0.1)
+    compare("full above no_semantic by at least -0.02", less("full", "no_semantic"), -0.02)
+    compare("full above no_semantic on the hard split by more than 0", less("full_hard", "no_semantic_hard"), 1e-6)
+    opened, z1 = average(arms, "open_world", "never_listed", "joint"), unseen.get("full")
+    if opened is not None and z1:
+        compare("never listed at least 0.6 of unseen of full", opened / z1, 0.6)
+    for arm in ("published", "full"):
+        given, named = average(arms, arm, "permuted", "joint"), unseen.get(arm)
+        if given is not None and named:
+            compare(f"{arm}: by another's vector at least 0.8 of unseen", given / named, 0.8)
+        compare(
+            f"KD of unseen at most 1.5 times that of seen ({arm})", ratio(arm, "unseen_kd", "seen_kd"), 1.5, most=True
+        )
+        compare(
+            f"diversity of unseen at least 0.7 of seen ({arm})", ratio(arm, "unseen_diversity", "seen_diversity"), 0.7
+        )
+    compare(
+        "KD of seen at most 1.2 times that of one_hot", ratio("full", "seen_kd", "seen_kd", "one_hot"), 1.2, most=True
+    )
+    if chroma:
+        found = ratio("full", "unseen_border_chroma", "seen_border_chroma")
+        compare("border chroma of unseen at most 1.5 times that of seen", found, 1.5, most=True)
     return lines
 
 
-def recolour_section(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Explanation, table and verdicts of the second half."""
+def embedding_section(arms: Cells) -> list[str]:
+    """Explanation, table and verdicts of E alone."""
     if not arms:
-        return ["Not run."]
-    lines = [
-        "Trained on black, brown and blonde hair without masks; tested on other drawings, of which masks and true",
-        "recolourings exist. Unseen colours: ginger, blue, pink. Colour errors compare the mean colour inside the true mask",
-        "with the colour asked for, as distance in RGB in [0, 1] and as CIEDE2000; MAE compares all pixels with the true",
-        "recolouring; change outside is the mean absolute change where the true mask is 0. *Identity* changes nothing,",
-        "*flat* paints the model's own mask evenly.",
+        return [EMBEDDING, "", "Not run."]
+    lines = [EMBEDDING, "", "| embedding network | cells | seen | unseen |", "|---|---|---|---|"]
+    labels = {"nuisance": "usual nuisances", "pooled": "none", "naive": "none, flattened layer"}
+    lines += [
+        row(label, [values(arms[arm], key) for key in ("seen", "unseen")])
+        for arm, label in labels.items()
+        if arm in arms
     ]
-    titles = (("trained_style", "The style trained on (80 drawings)"), ("other_styles", "Two other styles (80)"))
-    for style, title in titles:
-        lines += [
-            "",
-            f"### {title}",
-            "",
-            "| method | cells | RGB, unseen | CIEDE2000, unseen | MAE, unseen | CIEDE2000, seen | change outside | mask IoU "
-            "| texture kept |",
-            "|---|---|---|---|---|---|---|---|---|",
-        ]
-        for arm, label in RECOLOUR:
-            found = arms.get(arm, [])
-            if not found:
-                lines.append(f"| {label} | not run | | | | | | | |")
-                continue
-            lines.append(method_row(label, [c[style]["method"] for c in found]))
-            if arm != "no_g2":
-                lines.append(method_row(f"G1 of {arm}, nearest seen category", [c[style]["nearest"] for c in found]))
-                lines.append(method_row(f"flat paint in the mask of {arm}", [c[style]["flat"] for c in found]))
-        some = next(iter(arms.values()))[0]
-        lines.append(method_row("identity", [some[style]["identity"]]))
-    return [*lines, "", *recolour_verdicts(arms)]
-
-
-def method_row(label: str, found: list[dict[str, float]]) -> str:
-    """One line of a recolouring table."""
-    keys = ("unseen_distance", "unseen_ciede2000", "unseen_truth_mae", "seen_ciede2000", "outside_change")
-    columns = [[c[key] for c in found] for key in keys]
-    columns += [[c[key] for c in found if key in c] for key in ("iou", "luminance_correlation")]
-    return row(label, columns)
-
-
-def recolour_verdicts(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Targets of the specification, each with the figure reached, on the trained style."""
-    lines = ["| target (trained style) | reached | verdict |", "|---|---|---|"]
-    for arm in (arm for arm, _ in RECOLOUR if arm != "no_g2"):
-        found = [c["trained_style"] for c in arms.get(arm, [])]
-        if not found:
-            continue
-        error = mean(c["method"]["unseen_distance"] for c in found)
-        share = mean(c["method"]["unseen_truth_mae"] / c["identity"]["unseen_truth_mae"] for c in found)
-        overlap = mean(c["method"]["iou"] for c in found)
-        outside = mean(c["method"]["outside_change"] for c in found)
-        kept = mean(c["method"]["luminance_correlation"] for c in found)
-        ratio = mean(c["nearest"]["unseen_distance"] for c in found) / error
-        lines += [
-            verdict(f"{arm}: unseen colour error at most 0.12", error, error <= 0.12),
-            verdict(f"{arm}: MAE at most 0.65 of identity's", share, share <= 0.65),
-            verdict(f"{arm}: mask IoU at least 0.6", overlap, overlap >= 0.6),
-            verdict(f"{arm}: change outside at most 0.01", outside, outside <= 0.01),
-            verdict(f"{arm}: error of G1 alone at least 3 times as large", ratio, ratio >= 3),
-            verdict(f"{arm}: texture correlation at least 0.7", kept, kept >= 0.7),
-        ]
-    if {"full", "no_g2"} <= set(arms):
-        errors = [mean(c["trained_style"]["method"]["unseen_distance"] for c in arms[a]) for a in ("no_g2", "full")]
-        ratio = errors[0] / errors[1]
-        lines.append(verdict("error without G2 at least 3 times that of full", ratio, ratio >= 3))
+    lines += ["", "| target | reached | verdict |", "|---|---|---|"]
+    for key, limit in (("seen", 0.98), ("unseen", 0.95)):
+        found = average(arms, "nuisance", key)
+        if found is not None:
+            lines.append(verdict(f"usual nuisances: {key} at least {limit}", found, found >= limit))
     return lines
 
 
-def verdict(target: str, value: float, reached: bool) -> str:
-    return f"| {target} | {value:.3f} | {'reached' if reached else 'missed'} |"
+def sheets(folder: Path, part: str, page_at: Path | None) -> list[str]:
+    """The pictures of seed 0 that lie beside the page."""
+    if page_at is None or folder.resolve().parent != page_at.resolve().parent:
+        return []
+    found = sorted(folder.glob(f"{part}-*-seed0.png"))
+    return [line for path in found for line in ("", f"![{path.stem}]({folder.name}/{path.name})")]
 
 
-def row(label: str, columns: list[list[float]]) -> str:
-    count = max(map(len, columns))
-    told = f"{count} of {SEEDS}" if count < SEEDS else str(count)
-    return f"| {label} | {told} | {' | '.join(map(_value, columns))} |"
-
-
-def _value(values: list[float]) -> str:
-    if not values:
-        return ""
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+def not_run(found: Mapping[str, Cells], parts: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for each part of which arms or seeds are missing, and what no script here can run."""
+    lines = ["| what | why |", "|---|---|"]
+    for part, arms in parts.items():
+        missing = [arm for arm in arms if arm not in found[part]]
+        if missing:
+            lines.append(
+                f"| {TITLES[part]} (`{part}`): {', '.join(missing)} | no cells yet; the script has them as arms |"
+            )
+    if any(len(cells) < SEEDS for arms in found.values() for cells in arms.values()):
+        lines.append('| seeds beyond those in the column "cells" | time |')
+    lines.append("| 6 x 8 x 2 shapes at 64 px, fruit photographs | no arm |")
+    lines.append("| R6 (clothes) | no labelled clothes in the packs |")
+    return [*lines, "| anything on a GPU, and the targets set for one | none was at hand |"]
