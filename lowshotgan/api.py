@@ -209,7 +209,8 @@ def finetune(
 
     Args:
         model: a system (StyleGAN2 needs its discriminator), or anything ``load`` takes.
-        images: folder, zip, list of paths or PIL images, torch Dataset, HF dataset.
+        images: folder, zip, list of paths or PIL images, torch Dataset, HF dataset; of category systems sub-folders or a
+            mapping from category to images.
         pairs: instead of ``images``, for systems that learn from pairs.
         output_dir: the run folder; model, log, previews, checkpoints and report go there.
         recipe: "auto", another name of ``list_recipes()``, or a ``Recipe``.

@@ -69,6 +69,18 @@ def test_a_category_is_a_name_attributes_or_numbers(world, tmp_path, capsys):
     assert "no categories from knowledge" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("model", "folder"), [("shapes", "new"), ("hair", "black")])
+def test_both_models_are_fine_tuned_from_folders(world, tmp_path, model, folder):
+    (tmp_path / "shots" / folder).mkdir(parents=True)
+    for path in (world / "photos").iterdir():
+        (tmp_path / "shots" / folder / path.name).write_bytes(path.read_bytes())
+    arguments = ["finetune", str(tmp_path / "shots"), "--model", str(world / model), "--output", str(tmp_path / "run")]
+    assert run([*arguments, "--steps", "1", "--batch-size", "2", "--precision", "fp32", "--quiet"]) == 0
+    about = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+    assert about["details"]["finetuning"]["images"] == 2
+    assert ("new" in about["config"].get("seen", ())) == (model == "shapes")
+
+
 def test_a_walk_passes_categories(world, tmp_path):
     walk = tmp_path / "walk.gif"
     arguments = ["interpolate", str(world / "shapes"), "--category", "ax", "--category", "kind=b,size=y", "--no-loop"]

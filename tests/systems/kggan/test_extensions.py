@@ -2,12 +2,14 @@
 
 import pytest
 import torch
-from shapes_world import tiny
+from shapes_world import SEEN, UNSEEN, shapes_knowledge, tiny
 
+from lowshotgan.data.knowledge import Knowledge
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.knowledge_guided import embedding_distance
 from lowshotgan.systems.kggan.config import KGGANTraining
+from lowshotgan.systems.kggan.nuisance import erase_square
 from lowshotgan.systems.kggan.warm_up import OutlineCodes, outlines
 from lowshotgan.train.loop import LoopSettings, fit, weighted_loss
 from lowshotgan.train.machine import Machine
@@ -114,3 +116,42 @@ def test_realism_shows_unseen_images_to_the_judge_without_a_category(data):
             torch.testing.assert_close(total, weight * terms["realism"].mean())
             total.backward()
             assert losses.live.to_rgb.weight.grad.abs().sum() > 0
+
+
+def test_text_embeddings_are_protected_by_default(data, tmp_path):
+    texts = [torch.randn(3, 20, generator=torch.Generator().manual_seed(i)) for i in range(4)]
+    names = [*SEEN, *UNSEEN]
+    model = tiny(knowledge=Knowledge.from_text_embeddings(names, texts))
+    assert model.config.components == 2 and model.config.embedding_nets == 3 and model.config.nuisance == ()
+    stage = stages(model, data)["embedding"]
+    loss, group = stage.phases[0].terms.__self__, stage.groups["embedding"]
+    assert group.weight_decay == 1e-4 and loss.view.erase == 0.25
+    chosen = tiny(knowledge=Knowledge.from_text_embeddings(names, texts), components=0, embedding_nets=1)
+    assert chosen.config.components == 0 and chosen.config.embedding_nets == 1
+    stage = stages(chosen, data, erase=0.0, embedding_weight_decay=0.0)["embedding"]
+    assert stage.groups["embedding"].weight_decay == 0 and stage.phases[0].terms.__self__.view.erase == 0
+    table = tiny(knowledge=Knowledge.from_table(names, torch.stack([one[0] for one in texts])))
+    assert table.config.components == 0 and table.config.embedding_nets == 1
+    stage = stages(table, data)["embedding"]
+    assert stage.groups["embedding"].weight_decay == 0 and stage.phases[0].terms.__self__.view.erase == 0
+
+
+def test_attributes_get_the_usual_nuisances_unless_components_mix_them():
+    assert tiny().config.nuisance == ("colour:erase_patches", "shape:scramble_colour")
+    assert tiny(knowledge=shapes_knowledge(nuisance={})).config.nuisance == ()
+    assert tiny(components=2).config.nuisance == ()
+    with pytest.raises(ConfigError, match="components mix"):
+        tiny(knowledge=shapes_knowledge(nuisance={"colour": "shuffle_patches"}), components=2)
+
+
+def test_an_erased_square_has_its_side_and_the_mean_colour():
+    images = torch.rand(6, 3, 16, 16) * 2 - 1
+    erased = erase_square(images, Draws(0), side=4)
+    gone = (erased != images).any(dim=1)
+    assert gone.flatten(1).sum(1).tolist() == [16] * 6
+    for one, before, hole in zip(erased, images, gone, strict=True):
+        rows, columns = hole.nonzero().unbind(1)
+        assert int(rows.max() - rows.min()) == int(columns.max() - columns.min()) == 3
+        torch.testing.assert_close(one[:, hole], before.mean(dim=(1, 2))[:, None].expand(3, 16))
+    with pytest.raises(ConfigError, match="erase"):
+        KGGANTraining(erase=0.9)
