@@ -35,6 +35,24 @@ def own_share(whole: Tensor) -> Tensor:
     return whole if _count() == 1 else whole[torch.distributed.get_rank() :: _count()]
 
 
+class PathMean:
+    """Running mean of path lengths (decay 0.99), equal in every process and carried in checkpoints."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def update(self, lengths: Tensor) -> float:
+        """Take in ``lengths (B,)`` and return the new mean."""
+        self.value += 0.01 * (float(mean_over_processes(lengths.detach().mean())) - self.value)
+        return self.value
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.value = float(state["value"])
+
+
 def _count() -> int:
     distributed = torch.distributed
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1

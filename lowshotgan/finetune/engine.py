@@ -18,14 +18,13 @@ from lowshotgan.finetune.augment import Augmenter
 from lowshotgan.finetune.fisher import FilterMasks, MaskContext
 from lowshotgan.finetune.heads import Judge
 from lowshotgan.finetune.latents import LatentDraw, LatentSource
-from lowshotgan.finetune.processes import PathMean
 from lowshotgan.finetune.recipe import Recipe, with_steps
 from lowshotgan.finetune.regularizers import Features, Penalty, SourceModel
 from lowshotgan.losses.adversarial import logistic_discriminator, logistic_generator
 from lowshotgan.losses.penalties import path_lengths, r1
 from lowshotgan.nets.layers import MinibatchStd
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
-from lowshotgan.processes import whole_batch
+from lowshotgan.processes import PathMean, whole_batch
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage, Stateful, Weight
 
 SHORT_RUN = 1000

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from lowshotgan.draws import Draws, preview_of
 from lowshotgan.finetune.augment import DiffAugment
-from lowshotgan.finetune.processes import mean_over_processes
 from lowshotgan.losses.adversarial import hinge_discriminator, hinge_generator
 from lowshotgan.losses.penalties import lecam
 from lowshotgan.nets.batch_norm import batch_statistics
 from lowshotgan.nets.fastgan import Discriminator, Generator, quarter, shrink
 from lowshotgan.nets.gradients import with_graph
+from lowshotgan.processes import mean_over_processes
 from lowshotgan.systems.fastgan.config import FastGANTraining
 from lowshotgan.systems.frozen_features import Perceptual
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.finetune.processes import mean_over_processes
 from lowshotgan.losses.adversarial import hinge_generator
 from lowshotgan.losses.codes import divergence_from_normal
 from lowshotgan.losses.reconstruction import absolute_difference, squared_difference
@@ -19,6 +18,7 @@ from lowshotgan.nets.gradients import with_graph
 from lowshotgan.nets.lado import Codes
 from lowshotgan.nets.pfsgan import CodeEncoder, Generator, PatchDiscriminator, Relation
 from lowshotgan.nets.residual import ResidualDiscriminator
+from lowshotgan.processes import mean_over_processes
 from lowshotgan.systems.perception import Perception
 from lowshotgan.systems.pfsgan.colour_shift import LEVELS, ColourShift
 from lowshotgan.systems.pfsgan.config import PFSGANFineTuning, PFSGANTraining

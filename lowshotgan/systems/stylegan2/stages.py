@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from lowshotgan.draws import preview_of
 from lowshotgan.finetune.augment import Ada, NoAugment
-from lowshotgan.finetune.processes import PathMean, mean_over_processes
 from lowshotgan.losses.adversarial import (
     hinge_discriminator,
     hinge_generator,
@@ -22,6 +21,7 @@ from lowshotgan.losses.adversarial import (
 from lowshotgan.losses.penalties import path_lengths, r1
 from lowshotgan.nets.feature_heads import FeatureHeads
 from lowshotgan.nets.stylegan2 import Discriminator, Generator, Noise
+from lowshotgan.processes import PathMean, mean_over_processes
 from lowshotgan.systems.stylegan2.config import SourceTraining
 from lowshotgan.types import Batch, Batches, ParamGroup, Phase, Stage
 
