@@ -11,14 +11,13 @@ from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import to_uint8
 from lowshotgan.data.inspect import ImageReport
 from lowshotgan.data.inspect import inspect_images as inspect_images
-from lowshotgan.errors import ConfigError, DeltaError, WeightsError, WeightsNotFoundError
+from lowshotgan.errors import ConfigError
 from lowshotgan.finetune.recipe import Recipe
 from lowshotgan.finetune.recipes import list_recipes as list_recipes
 from lowshotgan.hub.files import DISCRIMINATOR
 from lowshotgan.hub.manifest import WeightsEntry, find_entries, get_entry
 from lowshotgan.hub.remote import download as download
 from lowshotgan.hub.remote import resolve_model
-from lowshotgan.messages import warn
 from lowshotgan.metrics.report import MetricReport, measure
 from lowshotgan.nets.residual import as_rgb
 from lowshotgan.nets.widening import weight_type
@@ -29,9 +28,10 @@ from lowshotgan.systems.registry import ARCHS, VERBS
 from lowshotgan.train.adaptation import AdaptOptions
 from lowshotgan.train.doctor import doctor as doctor
 from lowshotgan.train.finetuning import finetune_model
+from lowshotgan.train.loading import load_any, snapshot_of
 from lowshotgan.train.loop import Hook, LoopSettings
 from lowshotgan.train.machine import check_device
-from lowshotgan.train.run import MODEL, RunFolder, is_run
+from lowshotgan.train.run import is_run
 from lowshotgan.train.source import TrainResult, build_system, read_recipe, train_source
 from lowshotgan.types import PathLike
 
@@ -169,8 +169,8 @@ def load(
         ConfigError: for a text that is no such name, a step without a snapshot, or a device that is not there.
     """
     if at is not None:
-        name = _snapshot(name, at)
-    return _placed(_load(name, local_files_only=local_files_only, revision=revision), device, None)
+        name = snapshot_of(name, at)
+    return _placed(load_any(name, local_files_only=local_files_only, revision=revision), device, None)
 
 
 def finetune(
@@ -542,61 +542,3 @@ def _as_model(given: Any, device: str | None = None) -> Any:
         is_model = (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
         return load(path, device=device) if is_model or is_run(path) else None
     return None if path.exists() else load(given, device=device)
-
-
-def _load(name: PathLike, *, local_files_only: bool, revision: str | None = None, with_base: bool = True) -> Any:
-    """As ``load``, on the CPU; a fine-tuned model gets its base beside it only ``with_base``."""
-    path = Path(str(name).removeprefix("local-dir:")).expanduser()
-    if path.is_dir() and is_run(path):
-        if not (path / MODEL / "config.json").is_file():
-            raise WeightsNotFoundError(
-                f"{path} is a run without a finished model; run its command again to finish it."
-            )
-        path = path / MODEL
-    has_delta = path.is_dir() and (path / "adapter_config.json").is_file()
-    if (has_delta and not (path / "config.json").is_file()) or (path.suffix == ".safetensors" and path.is_file()):
-        system = _from_delta(path, local_files_only=local_files_only)
-        system.source_name = str(name)
-        return system
-    target: PathLike = path if path.is_dir() else name
-    files = resolve_model(target, discriminator=True, local_files_only=local_files_only, revision=revision)
-    system = load_system(files, name=str(name) if path.is_dir() else files.name)
-    if has_delta and with_base:
-        _add_base(system, path)
-    return system
-
-
-def _snapshot(name: PathLike, step: int) -> Path:
-    """The delta of a snapshot that a run folder keeps."""
-    path = Path(str(name)).expanduser()
-    kept = RunFolder(path).snapshots if path.is_dir() and is_run(path) else {}
-    if step not in kept:
-        steps = f"it has those of steps {', '.join(map(str, sorted(kept)))}" if kept else "finetune writes them"
-        raise ConfigError(f"{name} keeps no snapshot of step {step}; {steps}.")
-    return kept[step]
-
-
-def _from_delta(path: Path, *, local_files_only: bool = False) -> Any:
-    """The base a delta names, with the delta applied."""
-    from lowshotgan.hub.store import read_delta
-
-    delta = read_delta(path)
-    if delta.base is None:
-        raise WeightsNotFoundError(
-            f"{path} names no base model; load the base and use base.apply_delta({str(path)!r})."
-        )
-    if Path(delta.base).expanduser().resolve() == path.resolve():
-        raise DeltaError(f"{path} names itself as its base, so the base was overwritten; save the delta elsewhere.")
-    return _load(delta.base, local_files_only=local_files_only, with_base=False).apply_delta(path)
-
-
-def _add_base(system: Any, folder: Path) -> None:
-    """Give a fine-tuned model its base back, if that is on this disk and still what it was; the weights stay as stored."""
-    try:
-        found = _from_delta(folder, local_files_only=True)
-    except (WeightsNotFoundError, ConfigError):
-        return
-    except WeightsError as error:
-        warn(f"{folder} was loaded without its base, so that it cannot be blended: {error}")
-        return
-    system.adopt(found.adapted, base_name=found.base_name)
