@@ -5,6 +5,7 @@ of one's own (count, size, position, a classifier) takes the same place in the g
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,13 @@ from torch import Tensor, nn
 from lowshotgan.checks import one_of
 from lowshotgan.losses.knowledge_guided import DISTANCES, colour_difference, embedding_distance, region_colour
 
-Constraint = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
-"""From images ``(B, 3, H, W)`` in [-1, 1] and named targets to a differentiable loss ``(B,)``, 0 where it is met."""
+
+class Constraint(Protocol):
+    """Any function from images and named targets to a differentiable loss; the two below are examples."""
+
+    def __call__(self, images: Tensor, targets: Mapping[str, Tensor], /) -> Tensor:
+        """``(B,)``, 0 where the constraint is met, of images ``(B, 3, H, W)`` in [-1, 1] and what they should show."""
+        ...
 
 
 class EmbeddingConstraint:
