@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lowshotgan.checks import one_of, positive
 from lowshotgan.errors import ConfigError, ImageInputError, LowshotganError
-from lowshotgan.messages import warn
+from lowshotgan.messages import tell, warn
 from lowshotgan.systems.generation import OutputType, check_drawing, requested_latents
 from lowshotgan.systems.settling import Settling
 from lowshotgan.systems.syncgan.config import SyncGANConfig, SyncGANFineTuning, SyncGANTraining
@@ -251,6 +251,7 @@ class SyncGAN(CrossModal, Settling):
         if self._to_transfer is None:
             return
         self.settle()
+        tell("Transferring some training items in each way, to know what error is usual.")
         methods = ["optimize"] + ["nearest"] * (self.discriminator is not None)
         methods += ["encoder", "hybrid"] * self._has_encoders
         self.details["transfer"] = usual_errors(self.generator, self.discriminator, self._to_transfer, methods)
