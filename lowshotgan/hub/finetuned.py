@@ -58,7 +58,7 @@ def _history(details: Mapping[str, Any]) -> list[str]:
         if "steps" in facts:
             told = [f"{facts['steps']} steps"]
             told += [f"the model of step {facts['chosen_step']} was kept"] if "chosen_step" in facts else []
-            told += [f"{name} {facts[key]}" for key, name in _TOLD.items() if key in facts]
+            told += [words.format(facts[key]) for key, words in _TOLD.items() if key in facts]
             lines.append(f"{verb} for {', '.join(told)}.")
     base = details.get("finetuning", {}).get("base", {})
     if base:
@@ -69,7 +69,7 @@ def _history(details: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-_TOLD = {"batch_size": "batch size", "seed": "seed", "seconds": "seconds", "device": "device"}
+_TOLD = {"batch_size": "batch size {}", "seed": "seed {}", "seconds": "{} seconds", "device": "on {}"}
 
 
 def _as_json(content: Any) -> str:

@@ -35,7 +35,7 @@ def finetuning_facts(
 def _measured(work: Adaptation, selector: Selector, chosen: Snapshot, copies: Memorization) -> list[dict[str, Any]]:
     """Scores of the kept model on its own training images; a card says so, because they flatter."""
     extractor, scores = work.extractor, chosen.scores
-    own = f"its own {work.k} training images"
+    own = f"its own training images (K = {work.k})"
     rows = [
         (extractor.kernel_name, scores.fidelity, len(selector.latents), own),
         (f"diversity-{extractor.name}", scores.diversity, len(selector.latents), "the base, which has 1"),
