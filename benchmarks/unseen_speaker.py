@@ -2,7 +2,7 @@
 
     python benchmarks/unseen_speaker.py --data image=MNIST --data audio=FSDD
 
-Time: half a minute a speaker on a CPU core. MNIST is the folder of its idx files, FSDD the zip or folder of recordings
+Time: a minute a speaker on a CPU core. MNIST is the folder of its idx files, FSDD the zip or folder of recordings
 named ``<digit>/<speaker>_<take>.wav``. A synchronizer is trained alone for ``--steps`` steps, as in ``crossmodal.py``, on
 takes from 5 on of all speakers but one, and so is a classifier of sounds. Both are asked about takes 0 to 4: of the speaker
 who was left out, and of the others. ``--output`` holds, for each speaker, the AUC over all pairs of these takes and 250 test

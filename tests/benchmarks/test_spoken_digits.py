@@ -48,6 +48,18 @@ def test_the_files_of_the_page_are_those_of_the_scores():
         assert f"_static/spoken/{digit}.wav" in row and row.endswith(f"| {file['heard_as']} |")
 
 
+def test_the_page_tells_what_was_measured_of_unseen_voices():
+    folder = Path(__file__).parents[2] / "docs"
+    found = json.loads((folder / "benchmarks" / "unseen_speaker.json").read_text(encoding="utf-8"))
+    page = (folder / "syncgan.md").read_text(encoding="utf-8")
+    for name, one in found["speakers"].items():
+        auc, accuracy = (
+            [f"{one[f'{what}_{who}']:{form}}" for who in ("unseen", "others")]
+            for what, form in (("auc", ".3f"), ("accuracy", ".2f"))
+        )
+        assert f"| {name} | {' | '.join(auc + accuracy)} |" in page
+
+
 def test_voices_are_left_out_one_by_one(tmp_path, monkeypatch):
     import _crossmodal_data
     import unseen_speaker
