@@ -106,8 +106,8 @@ def fitting(
     those into classes of the training.
 
     Held-out images of the class, redrawn by its code, should be themselves (mean absolute difference, in [0, 2]); the
-    kernel distance is that of ``count`` translations from these images; ``others`` is how far ``count`` translations
-    between classes of the training moved (mean absolute difference).
+    kernel distance is that of ``count`` translations from these images, ``layout`` what these lose of their content's
+    (DIPD); ``others`` is how far ``count`` translations between classes of the training moved (mean absolute difference).
     """
     folders = load_classes(data, resolution=model.config.resolution)
     unseen = [name for name in folders.classes if name not in (model.classes or ())]
@@ -133,6 +133,7 @@ def fitting(
                 "held_out": float((parts[1] - from_uint8(held)).abs().mean()),
                 "kernel": kernel_distance(network(held), network(to_uint8(parts[2])), seed=seed).value,
                 "others": float((_between(system, content) - before).abs().mean()),
+                "layout": float(layout_distance(network, to_uint8(parts[2]), pool[rows]).mean()),
             }
             found.setdefault(f"K={k}", {}).setdefault(name, {})[way] = values
     return {"steps": steps, "trains": trains, "source": source is not None, "kinds": found}

@@ -190,8 +190,9 @@ def _fitting(found: dict[str, Any]) -> str:
         "",
         "Four unseen kinds, chosen by the seed; steps of `finetune` against encoding alone. Images redrawn by the code of "
         "their kind: mean absolute difference of the K images themselves, and of held-out ones, in [0, 2]; kernel distance "
-        "of translations into the kind; and by how much translations between kinds of the training moved (mean absolute "
-        "difference; `code` moves none).",
+        "of translations into the kind, and what these lose of their contents' layout (DIPD); and by how much translations "
+        "between kinds of the training moved (mean absolute difference; `code` moves none). Images of a kind show one or a "
+        "few fruits from all sides, so that held-out ones are near the shots.",
         "",
     ]
     for one in (found, *found["others"].values()):
@@ -206,15 +207,16 @@ def _fitted(found: dict[str, Any]) -> list[str]:
     lines = [
         f'`trains="{found.get("trains", "code")}"`, {found["steps"]} steps{held}:',
         "",
-        "| K | kind | K images | held out | KD | other kinds |",
-        "|---|---|---|---|---|---|",
+        "| K | kind | K images | held out | KD | DIPD | other kinds |",
+        "|---|---|---|---|---|---|---|",
     ]
     better = []
     for shots, kinds in found["kinds"].items():
         for name, ways in kinds.items():
             before, after = ways["encoded"], ways["fitted"]
-            cells = [f"{before[key]:.3f} -> {after[key]:.3f}" for key in ("shots", "held_out", "kernel")]
-            lines.append(f"| {shots[2:]} | {name} | {' | '.join(cells)} | {after.get('others', 0.0):.3f} |")
+            keys = ("shots", "held_out", "kernel", "layout")
+            shown = [f"{before[key]:.3f} -> {after[key]:.3f}" if key in after else "" for key in keys]
+            lines.append(f"| {shots[2:]} | {name} | {' | '.join(shown)} | {after.get('others', 0.0):.3f} |")
             better.append({key: after[key] < before[key] for key in ("held_out", "kernel")})
     redrawn, nearer = (sum(one[key] for one in better) for key in ("held_out", "kernel"))
     told = f"Held-out images were redrawn better in {redrawn} of {len(better)} cases, translations came nearer in {nearer}."
