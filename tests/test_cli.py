@@ -350,7 +350,7 @@ def test_project_and_evaluate(api, folder):
 
 def test_partners_make_the_reference_pairs(api, folder):
     (folder / "drawings").mkdir()
-    assert run("evaluate m photos --partners drawings".split()) == 0
+    assert run(["evaluate", "m", "photos", "--partners", "drawings"]) == 0
     assert only(api, "evaluate")[1:] == (("m", ("drawings", "photos")), {})
 
 
