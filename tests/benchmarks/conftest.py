@@ -50,7 +50,7 @@ def packs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tiny():
     """The name of a registered extractor of random weights, 16 px."""
     torch.manual_seed(0)
