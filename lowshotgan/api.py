@@ -1,12 +1,11 @@
 """The public functions of the library: a thin facade over the layers below."""
 
-import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from lowshotgan.checks import one_of, parse_duration, parse_seeds
+from lowshotgan.checks import did_you_mean, given, one_of, parse_duration, parse_seeds
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import to_uint8
 from lowshotgan.data.inspect import ImageReport
@@ -330,7 +329,7 @@ def train(
     model: Any = system if system is not None or recipe is None else recipe.build()
     model.need_float32()
     training = {**(recipe.train if recipe else {}), **settings}
-    training |= {key: value for key, value in (("steps", steps), ("batch_size", batch_size)) if value is not None}
+    training |= given(steps=steps, batch_size=batch_size)
     result = train_source(
         model,
         data,
@@ -408,10 +407,8 @@ def evaluate(
         ImageInputError: for unreadable images.
     """
     model = _as_model(model_or_images, device)
-    reading: dict[str, Any] = {
-        key: value for key, value in (("fit", fit), ("background", background)) if value is not None
-    }
-    translating = {key: value for key, value in (("shots", shots), ("content", content)) if value is not None}
+    reading = given(fit=fit, background=background)
+    translating = given(shots=shots, content=content)
     if model is not None and model.own_evaluation:
         _refuse(model.system, train=train, metrics=metrics, base=base, seeds=seeds, resolution=resolution)
         report: MetricReport = model.evaluate(
@@ -499,16 +496,15 @@ def _check_unused(folder: Path) -> None:
 def _known_arch(name: str) -> None:
     """Raise ``ConfigError`` for a name that no architecture has; there are too many to print."""
     if name not in ARCHS:
-        close = difflib.get_close_matches(name, ARCHS, n=3)
-        hint = f" Did you mean {', '.join(map(repr, close))}?" if close else ""
+        hint = did_you_mean(name, ARCHS, n=3)
         raise ConfigError(f"there is no model {name!r}.{hint} list_models() and `lowshotgan list` name all.")
 
 
 def _refuse(what: str, **options: Any) -> None:
     """Complain about options of ``evaluate`` that say nothing about this kind of model."""
-    given = sorted(name for name, value in options.items() if value is not None)
-    if given:
-        raise ConfigError(f"evaluate takes no {', '.join(given)} here: the model is {what}; leave it out.")
+    refused = sorted(given(**options))
+    if refused:
+        raise ConfigError(f"evaluate takes no {', '.join(refused)} here: the model is {what}; leave it out.")
 
 
 def _settings(seed: int, precision: str, resume: str, budget: str | float | None, accumulate: int) -> LoopSettings:

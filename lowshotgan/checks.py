@@ -17,9 +17,13 @@ def one_of(name: str, value: str, choices: Iterable[str]) -> str:
     known = sorted(choices)
     if value in known:
         return value
-    close = difflib.get_close_matches(str(value), known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise ConfigError(f"{name} must be one of {', '.join(known)}; got {value!r}.{hint}")
+    raise ConfigError(f"{name} must be one of {', '.join(known)}; got {value!r}.{did_you_mean(value, known)}")
+
+
+def did_you_mean(name: object, known: Iterable[str], *, n: int = 1) -> str:
+    """A sentence to append to a message: the ``n`` of ``known`` nearest to ``name``, or nothing if none is near."""
+    close = difflib.get_close_matches(str(name), list(known), n=n)
+    return f" Did you mean {', '.join(map(repr, close))}?" if close else ""
 
 
 def positive(name: str, value: float) -> float:
@@ -175,6 +179,11 @@ def _in_words(hint: Any) -> str:
     return _WORDS.get(hint) or str(hint.__name__)
 
 
+def given(**values: Any) -> dict[str, Any]:
+    """The values that are not ``None``: what was left out keeps the default of the function that gets the rest."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def keywords(*functions: Callable[..., Any]) -> frozenset[str]:
     """Names of all keyword-only arguments of ``functions``."""
     found = (parameter for function in functions for parameter in inspect.signature(function).parameters.values())
@@ -185,8 +194,7 @@ def known_options(what: str, options: Iterable[str], known: Iterable[str]) -> No
     """Raise ``ConfigError`` for the first of ``options`` that is not ``known``, naming the closest one that is."""
     for name in options:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, known)
             raise ConfigError(f"{what}: no option {name!r}; known are {', '.join(sorted(known))}.{hint}")
 
 

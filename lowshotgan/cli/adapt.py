@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from lowshotgan.checks import given
 from lowshotgan.cli.options import (
     Colour,
     Duration,
@@ -13,7 +14,6 @@ from lowshotgan.cli.options import (
     device_option,
     dry_run_option,
     examples,
-    given,
     json_option,
     output_option,
     overrides,

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from lowshotgan.cli.options import examples, given, json_option
+from lowshotgan.checks import given
+from lowshotgan.cli.options import examples, json_option
 from lowshotgan.cli.output import lines, plain, quiet_stdout, show, table, written
 from lowshotgan.errors import WeightsNotFoundError
 from lowshotgan.hub.files import CONFIG, read_config, read_json

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from lowshotgan.cli.options import Colour, device_option, examples, given, json_option
+from lowshotgan.checks import given
+from lowshotgan.cli.options import Colour, device_option, examples, json_option
 from lowshotgan.cli.output import quiet_stdout, show
 
 

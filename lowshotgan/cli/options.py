@@ -164,8 +164,3 @@ def overrides(changes: Sequence[str]) -> dict[str, Any]:
 def examples(*lines: str) -> str:
     """The epilogue of a help text, one command a line."""
     return "\b\nExamples:\n" + "\n".join(f"  lowshotgan {line}" for line in lines)
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """The values that are not ``None``: what was left out keeps the default of the Python function."""
-    return {name: value for name, value in values.items() if value is not None}

@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
+from lowshotgan.checks import given
 from lowshotgan.cli.categories import CATEGORY_HELP, add_knowledge, as_category, knowledge_option
 from lowshotgan.cli.options import (
     Seeds,
     device_option,
     dry_run_option,
     examples,
-    given,
     json_option,
     offline_option,
 )

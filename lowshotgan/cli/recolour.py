@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from lowshotgan.cli.options import device_option, dry_run_option, examples, given, json_option, offline_option
+from lowshotgan.checks import given
+from lowshotgan.cli.options import device_option, dry_run_option, examples, json_option, offline_option
 from lowshotgan.cli.output import quiet_stdout, save_picture, show, written
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
+from lowshotgan.checks import given
 from lowshotgan.cli.options import (
     Part,
     device_option,
     examples,
-    given,
     json_option,
     offline_option,
     parts,

@@ -1,6 +1,5 @@
 """Images in class folders, with the class of each."""
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import did_you_mean, one_of
 from lowshotgan.data.base import Source, Subset
 from lowshotgan.data.dataset import MEMORY_LIMIT, ImageSet, load_images
 from lowshotgan.data.decode import Decoded
@@ -193,8 +192,7 @@ def _class_list(given: Sequence[str] | str | Path | None) -> list[str] | None:
 def _choose(found: list[str], wanted: list[str] | None, unwanted: list[str] | None, where: str) -> list[str]:
     for name in [*(wanted or []), *(unwanted or [])]:
         if name not in found:
-            close = difflib.get_close_matches(name, found, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else f" It has {', '.join(found[:8])}."
+            hint = did_you_mean(name, found) or f" It has {', '.join(found[:8])}."
             raise ImageInputError(f"class {name!r} of the class list is not in {where}.{hint}")
     chosen = [name for name in found if (wanted is None or name in wanted) and name not in (unwanted or [])]
     if len(chosen) < 2:

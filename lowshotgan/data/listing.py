@@ -1,11 +1,11 @@
 """Which names in a folder or archive are images, and which of them ``include`` and ``exclude`` choose."""
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
+from lowshotgan.checks import did_you_mean
 from lowshotgan.errors import ConfigError, ImageInputError
 
 
@@ -123,7 +123,6 @@ def _remedy(kinds: set[str]) -> str:
 
 def _no_match(where: str, pattern: str, images: list[str]) -> str:
     folders = sorted({name.rsplit("/", 1)[0] for name in images if "/" in name})
-    close = difflib.get_close_matches(pattern, folders + images, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(pattern, folders + images)
     known = f" It has the folders {', '.join(folders[:12])}." if folders else " It has no sub-folders."
     return f"{pattern!r} in include matches no image in {where}.{hint}{known}"

@@ -6,11 +6,10 @@ A part is a frozen dataclass with a class attribute ``kind``. Typed by hand it l
 
 import ast
 import dataclasses
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from lowshotgan.checks import check_types
+from lowshotgan.checks import check_types, did_you_mean
 from lowshotgan.errors import RecipeError
 
 
@@ -58,12 +57,14 @@ def make(slot: str, table: Table[P], kind: str, values: Mapping[str, Any]) -> P:
     """
     known = table.get(kind)
     if known is None:
-        raise RecipeError(f"{slot} must be one of {', '.join(sorted(table))}; got {kind!r}.{closest(kind, table)}")
+        raise RecipeError(
+            f"{slot} must be one of {', '.join(sorted(table))}; got {kind!r}.{did_you_mean(kind, table)}"
+        )
     fields = {field.name for field in dataclasses.fields(known)}
     for name in values:
         if name not in fields:
             takes = ", ".join(sorted(fields)) or "no settings"
-            raise RecipeError(f"{slot} {kind} takes {takes}; got {name!r}.{closest(name, fields)}")
+            raise RecipeError(f"{slot} {kind} takes {takes}; got {name!r}.{did_you_mean(name, fields)}")
     check_types(known, values, error=RecipeError)
     return known(**values)
 
@@ -120,9 +121,3 @@ def _from_node(slot: str, table: Table[P], node: ast.expr, text: str) -> P:
     except ValueError as error:
         raise RecipeError(f"{slot}: only plain numbers, texts and True/False are allowed in {text!r}.") from error
     return make(slot, table, node.func.id, values)
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """A hint at the closest known name, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""

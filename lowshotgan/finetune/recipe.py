@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lowshotgan.checks import check_types
+from lowshotgan.checks import check_types, did_you_mean
 from lowshotgan.errors import RecipeError
 from lowshotgan.finetune.augment import AUGMENTS, Augment, NoAugment
 from lowshotgan.finetune.heads import HEADS, Head, ImageHead, LinearProbe
@@ -19,7 +19,6 @@ from lowshotgan.finetune.latents import LATENTS, Anchors, Gaussian, Latents
 from lowshotgan.finetune.parts import (
     Part,
     changed,
-    closest,
     from_dict,
     has_field,
     make,
@@ -306,8 +305,8 @@ def _read_parts(slot: str, table: Mapping[str, Any], item: Any) -> list[Any]:
 def _apply_change(values: dict[str, Any], name: str, value: Any) -> None:
     slot, _, rest = name.partition(".")
     if slot not in values:
-        close = closest(slot, values)
-        raise RecipeError(f"a recipe has no setting {name!r}.{close} Settings: {', '.join(values)}.")
+        hint = did_you_mean(slot, values)
+        raise RecipeError(f"a recipe has no setting {name!r}.{hint} Settings: {', '.join(values)}.")
     if not rest:
         values[slot] = _read_slot(slot, _TABLES[slot], value) if slot in _TABLES else value
         return

@@ -5,7 +5,6 @@ One entry is one name ``<arch>.<tag>``. Neither this file nor anything it import
 help are quick. ``recipes/publish.py`` writes the entries.
 """
 
-import difflib
 import fnmatch
 import functools
 import re
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lowshotgan.checks import did_you_mean
 from lowshotgan.errors import ConfigError, WeightsFormatError, WeightsNotFoundError
 from lowshotgan.hub.files import MODEL, check_format_version, plain_name, read_json
 
@@ -195,11 +195,9 @@ def get_entry(name: str, *, manifest: Mapping[str, WeightsEntry] | None = None) 
     chosen = [entry for entry in of_arch if entry.default] or of_arch
     if len(chosen) == 1:
         return chosen[0]
-    close = difflib.get_close_matches(name, known, n=3)
-    hint = f" Did you mean {', '.join(map(repr, close))}?" if close else ""
     raise WeightsNotFoundError(
-        f"no published weights are called {name!r}.{hint} `lowshotgan list --pretrained` names all. "
-        f"For your own, write 'local-dir:PATH' or 'hf-hub:owner/name'."
+        f"no published weights are called {name!r}.{did_you_mean(name, known, n=3)} "
+        f"`lowshotgan list --pretrained` names all. For your own, write 'local-dir:PATH' or 'hf-hub:owner/name'."
     )
 
 

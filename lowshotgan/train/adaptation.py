@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import given, one_of
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.data.images import from_uint8
@@ -162,8 +162,8 @@ class Adaptation:
         recipe = options.recipe
         if isinstance(recipe, str):
             recipe = get_recipe(recipe, k=self.k, far=self.distance == "far")
-        given = {"steps": options.steps, "batch": options.batch_size, "flip": options.flip}
-        changes = {**options.overrides, **{name: value for name, value in given.items() if value is not None}}
+        asked = given(steps=options.steps, batch=options.batch_size, flip=options.flip)
+        changes = {**options.overrides, **asked}
         return fit_to(
             recipe.override(**changes),
             k=self.k,

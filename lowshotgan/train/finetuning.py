@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from lowshotgan.checks import given
 from lowshotgan.data.dataset import load_images
 from lowshotgan.errors import ConfigError, RecipeError
 from lowshotgan.finetune.recipe import Recipe, fit_to
@@ -77,8 +78,7 @@ def _from_nothing(
 
 def _given(options: AdaptOptions) -> dict[str, Any]:
     """The options that are settings of any training."""
-    given = {"steps": options.steps, "batch_size": options.batch_size, "flip": options.flip}
-    return {name: value for name, value in given.items() if value is not None}
+    return given(steps=options.steps, batch_size=options.batch_size, flip=options.flip)
 
 
 def _reading(options: AdaptOptions, settings: LoopSettings) -> dict[str, Any]:

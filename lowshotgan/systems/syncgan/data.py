@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lowshotgan.checks import given
 from lowshotgan.data.batches import Share
 from lowshotgan.data.dataset import draw_subset
 from lowshotgan.errors import ConfigError, ImageInputError
@@ -103,7 +104,7 @@ def read_sync_data(
     if isinstance(data, SyncData):
         return data
     if isinstance(data, Mapping):
-        told = {name: value for name, value in (("labels", labels), ("pairs", pairs)) if value is not None}
+        told = given(labels=labels, pairs=pairs)
         if not told and not {"labels", "pairs"} & set(data) and all(isinstance(v, str | Path) for v in data.values()):
             told = {"labels": "own"}
         data = {**data, **told}
