@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from lowshotgan.checks import one_of, positive
 from lowshotgan.draws import Draws
 from lowshotgan.errors import CheckpointError, ConfigError, DivergenceError
+from lowshotgan.processes import mean_over_processes
 from lowshotgan.train.checkpoint import check_resumable, load_checkpoint, marks, read_checkpoint, save_checkpoint
 from lowshotgan.train.ema import update_average
 from lowshotgan.train.machine import Machine
@@ -228,8 +229,7 @@ class _StageRun:
         """The logged values, averaged over all processes."""
         if not logged:
             return {}
-        values = torch.stack(list(logged.values()))
-        self.machine.average([values])
+        values = mean_over_processes(torch.stack(list(logged.values())))
         return dict(zip(logged, values.tolist(), strict=True))
 
     def _run(self, phase: Phase, images: Any) -> dict[str, Tensor]:

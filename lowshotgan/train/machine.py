@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lowshotgan.errors import ConfigError
+from lowshotgan.processes import mean_over_processes
 from lowshotgan.types import Stage
 
 
@@ -113,8 +114,7 @@ class Machine:
         """Replace tensors, in place, by their mean over all processes."""
         if self.world_size == 1 or not tensors:
             return
-        flat = torch.cat([tensor.flatten() for tensor in tensors])
-        flat = self._accelerator.reduce(flat, reduction="mean")
+        flat = mean_over_processes(torch.cat([tensor.flatten() for tensor in tensors]))
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 

@@ -8,7 +8,7 @@ import pytest
 from lowshotgan.data.images import to_pil
 from lowshotgan.data.synthetic import faces
 
-sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import paired_worlds
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import paired_worlds and resuming
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from resuming import same_tensors, whole_and_cut
 from shapes_world import SEEN, UNSEEN, pictures, tiny
 
 from lowshotgan.api import finetune, load, train
@@ -86,25 +87,12 @@ def test_only_generator_and_discriminator_move(trained, tmp_path):
 
 
 def test_finetuning_resumes_bit_for_bit(trained, tmp_path):
-    class Cut(Exception):
-        """Stands for a killed process."""
+    def build():
+        model, training = copy.deepcopy(trained), KGGANFineTuning(steps=4, **QUICK)
+        return model, model.finetune_stages(model.read_shots({"green ring": rings()}), training)
 
-    def run(folder, stop_at=None):
-        def cut(moment):
-            if moment.step == stop_at:
-                raise Cut
-
-        model = copy.deepcopy(trained)
-        stages = model.finetune_stages(model.read_shots({"green ring": rings()}), KGGANFineTuning(steps=4, **QUICK))
-        settings = LoopSettings(precision="fp32", checkpoint_steps=1)
-        fit(stages, output_dir=folder, machine=Machine("cpu"), settings=settings, hooks=[cut])
-        return model.generator.state_dict()
-
-    whole = run(tmp_path / "whole")
-    with pytest.raises(Cut):
-        run(tmp_path / "cut", stop_at=2)
-    again = run(tmp_path / "cut")
-    assert all(torch.equal(value, whole[name]) for name, value in again.items())
+    whole, again = whole_and_cut(build, tmp_path, ("finetuning", 2))
+    assert same_tensors([whole.generator], [again.generator])
 
 
 def test_shots_are_drawn_by_seed_and_named_by_folder(trained, tmp_path):

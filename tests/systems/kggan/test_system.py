@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from resuming import same_tensors, whole_and_cut
 from shapes_world import SEEN, UNSEEN, attributes, pictures, shapes_knowledge, tiny
 
 from lowshotgan.api import create_model, load, train
@@ -27,8 +28,6 @@ from lowshotgan.systems.kggan.networks import (
     ResidualGenerator,
 )
 from lowshotgan.systems.kggan.nuisance import TRANSFORMS, Nuisance
-from lowshotgan.train.loop import LoopSettings, fit
-from lowshotgan.train.machine import Machine
 from lowshotgan.train.source import read_recipe
 
 TRAINING = {"steps": 4, "batch_size": 6, "embedding_steps": 3, "folds": 2, "discriminator_steps": 2}
@@ -250,31 +249,15 @@ def test_walks_between_categories_end_at_them(model):
 # ---- training ----
 
 
-class Cut(Exception):
-    """Stands for a killed process."""
-
-
 def test_training_resumes_bit_for_bit(data, tmp_path):
-    def run(folder, stop_in=None):
-        def cut(moment):
-            if moment.stage.name == stop_in and moment.step == 2:
-                raise Cut
-
+    def build():
         model = tiny(seen=[*SEEN, *UNSEEN])
         model.statistics_samples = 100
         images = model.read_data({**data, UNSEEN[0]: pictures(UNSEEN[0], 8)})
-        stages = model.stages(images, KGGANTraining(**TRAINING))
-        settings = LoopSettings(precision="fp32", checkpoint_steps=1)
-        fit(stages, output_dir=folder, machine=Machine("cpu"), settings=settings, hooks=[cut])
-        return model
+        return model, model.stages(images, KGGANTraining(**TRAINING))
 
-    whole = run(tmp_path / "whole")
-    for stage in ("fold-1", "embedding", "adversarial"):
-        with pytest.raises(Cut):
-            run(tmp_path / "cut", stage)
-    again = run(tmp_path / "cut")
-    after = whole.generator.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in again.generator.state_dict().items())
+    whole, again = whole_and_cut(build, tmp_path, ("fold-1", 2), ("embedding", 2), ("adversarial", 2))
+    assert same_tensors([whole.generator], [again.generator])
     assert again.details == whole.details
     assert {"seen_accuracy", "held_out_accuracy", "chance"} == set(again.details["embedding"])
 

@@ -4,14 +4,13 @@ import copy
 
 import pytest
 import torch
+from resuming import same_tensors, whole_and_cut
 
 from lowshotgan.api import create_model, finetune, load, train
 from lowshotgan.data.images import to_pil
 from lowshotgan.data.shapes import painted_heads
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.kggan_recolour.config import RecolourFineTuning
-from lowshotgan.train.loop import LoopSettings, fit
-from lowshotgan.train.machine import Machine
 
 RUN = {"precision": "fp32", "device": "cpu", "progress": False}
 
@@ -58,25 +57,12 @@ def test_six_images_of_a_new_style_teach_the_mask_and_nothing_else(trained, tmp_
 
 
 def test_finetuning_resumes_bit_for_bit(trained, tmp_path):
-    class Cut(Exception):
-        """Stands for a killed process."""
+    def build():
+        model, training = copy.deepcopy(trained), RecolourFineTuning(steps=4, batch_size=4)
+        return model, model.finetune_stages(model.read_shots(heads(6)), training)
 
-    def run(folder, stop_at=None):
-        def cut(moment):
-            if moment.step == stop_at:
-                raise Cut
-
-        model = copy.deepcopy(trained)
-        stages = model.finetune_stages(model.read_shots(heads(6)), RecolourFineTuning(steps=4, batch_size=4))
-        settings = LoopSettings(precision="fp32", checkpoint_steps=1)
-        fit(stages, output_dir=folder, machine=Machine("cpu"), settings=settings, hooks=[cut])
-        return model.generator.state_dict()
-
-    whole = run(tmp_path / "whole")
-    with pytest.raises(Cut):
-        run(tmp_path / "cut", stop_at=2)
-    again = run(tmp_path / "cut")
-    assert all(torch.equal(value, whole[name]) for name, value in again.items())
+    whole, again = whole_and_cut(build, tmp_path, ("finetuning", 2))
+    assert same_tensors([whole.generator], [again.generator])
 
 
 def test_shots_may_lack_categories_or_have_none(trained, tmp_path):

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from resuming import same_tensors, whole_and_cut
 
 from lowshotgan.api import create_model, load, train
 from lowshotgan.data.shapes import painted_heads
 from lowshotgan.errors import ConfigError, UnsupportedVerbError
 from lowshotgan.systems.kggan_recolour.config import RecolourConfig, RecolourTraining
 from lowshotgan.systems.kggan_recolour.stages import Ramp
-from lowshotgan.train.loop import LoopSettings, fit
-from lowshotgan.train.machine import Machine
 
 SIZES = {"resolution": 16, "transform_width": 4, "mask_width": 4, "discriminator_width": 4}
 
@@ -102,27 +101,13 @@ def test_the_ramp_waits_for_the_categories():
     assert other.state_dict() == ramp.state_dict()
 
 
-class Cut(Exception):
-    """Stands for a killed process."""
-
-
 def test_training_resumes_bit_for_bit(tmp_path):
-    def run(folder, stop_at=None):
-        def cut(moment):
-            if moment.step == stop_at:
-                raise Cut
+    def build():
+        model, training = tiny(), RecolourTraining(steps=4, batch_size=4, accuracy=0.001)
+        return model, model.stages(model.read_data(heads()), training)
 
-        model = tiny()
-        stages = model.stages(model.read_data(heads()), RecolourTraining(steps=4, batch_size=4, accuracy=0.001))
-        settings = LoopSettings(precision="fp32", checkpoint_steps=1)
-        fit(stages, output_dir=folder, machine=Machine("cpu"), settings=settings, hooks=[cut])
-        return model.generator.state_dict()
-
-    whole = run(tmp_path / "whole")
-    with pytest.raises(Cut):
-        run(tmp_path / "cut", stop_at=3)
-    again = run(tmp_path / "cut")
-    assert all(torch.equal(value, whole[name]) for name, value in again.items())
+    whole, again = whole_and_cut(build, tmp_path, ("adversarial", 3))
+    assert same_tensors([whole.generator], [again.generator])
 
 
 def test_training_brings_the_region_nearer_to_an_unseen_colour(tmp_path):

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from resuming import same_tensors, whole_and_cut
 
 from lowshotgan.api import create_model, finetune, load
 from lowshotgan.data.audio import Sound
@@ -435,31 +436,16 @@ def test_encoder_terms_are_distances_of_codes_and_items():
     torch.testing.assert_close(found["reconstruction"], items)
 
 
-class Cut(Exception):
-    """Stands for a killed process."""
-
-
 def test_training_resumes_bit_for_bit(tmp_path):
-    def run(folder, stop_in=None):
-        def cut(moment):
-            if moment.stage.name == stop_in and moment.step == 2:
-                raise Cut
-
-        model = vectors()
-        steps = {"steps": 3, "synchronizer_steps": 3, "warm_up_steps": 3}
+    def build():
+        model, steps = vectors(), {"steps": 3, "synchronizer_steps": 3, "warm_up_steps": 3}
         training = SyncGANTraining(batch_size=6, synchronizer_every=2, **steps)
-        settings = LoopSettings(precision="fp32", checkpoint_steps=1)
-        stages = model.stages(model.read_data(clusters()), training)
-        fit(stages, output_dir=folder, machine=Machine("cpu"), settings=settings, hooks=[cut])
-        model.settle()
-        return {**model.generator.state_dict(), **model.discriminator.state_dict()}
+        return model, model.stages(model.read_data(clusters()), training)
 
-    whole = run(tmp_path / "whole")
-    for stage in ("synchronizer", "warm_up", "adversarial"):
-        with pytest.raises(Cut):
-            run(tmp_path / "cut", stage)
-    again = run(tmp_path / "cut")
-    assert all(torch.equal(value, whole[name]) for name, value in again.items())
+    whole, again = whole_and_cut(build, tmp_path, ("synchronizer", 2), ("warm_up", 2), ("adversarial", 2))
+    for model in (whole, again):
+        model.settle()
+    assert same_tensors([whole.generator, whole.discriminator], [again.generator, again.discriminator])
 
 
 @pytest.mark.parametrize(
