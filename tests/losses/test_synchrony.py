@@ -28,3 +28,13 @@ def test_area_under_the_curve():
     together = torch.tensor([True, True, False, False])
     assert auc(logits, together) == pytest.approx((1 + 1 + 0 + 0.5) / 4)
     assert math.isnan(auc(logits, torch.ones(4, dtype=torch.bool)))
+
+
+def test_area_under_the_curve_of_many_pairs_is_that_of_the_definition():
+    draws = torch.Generator().manual_seed(0)
+    logits = torch.randn(300, generator=draws).round(decimals=1)  # with ties
+    together = torch.rand(300, generator=draws) < 0.3
+    right, wrong = logits[together][:, None], logits[~together][None]
+    assert auc(logits, together) == pytest.approx(float(((right > wrong) + 0.5 * (right == wrong)).mean()))
+    many = torch.arange(400_000.0)  # their 4e10 comparisons would not fit into memory
+    assert auc(many, many >= 200_000) == 1.0

@@ -38,8 +38,9 @@ class Exam:
     def auc(self) -> float:
         """Chance that it rates a matching pair of held-out items above another; leaves it in evaluation mode."""
         names = tuple(self.data.values)[:2]
-        per_group = max(1, LOOKED_AT // len(self.held_out))
-        rows = {name: [group[name][:per_group] for group in self.held_out] for name in names}
+        looked_at = self.held_out[:LOOKED_AT]
+        per_group = LOOKED_AT // len(looked_at)
+        rows = {name: [group[name][:per_group] for group in looked_at] for name in names}
         groups = {n: torch.cat([torch.full((len(part),), i) for i, part in enumerate(rows[n])]) for n in names}
         device = next(self.synchronizer.parameters()).device
         first, second = (self.data.values[name][torch.cat(rows[name])].to(device) for name in names)

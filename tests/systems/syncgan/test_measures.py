@@ -11,7 +11,7 @@ from lowshotgan.errors import ImageInputError
 from lowshotgan.systems.syncgan.config import SyncGANTraining
 from lowshotgan.systems.syncgan.data import read_sync_data
 from lowshotgan.systems.syncgan.inversion import Search
-from lowshotgan.systems.syncgan.measures import Exam, usual_errors
+from lowshotgan.systems.syncgan.measures import LOOKED_AT, Exam, usual_errors
 from lowshotgan.systems.syncgan.modalities import VectorModality
 from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
@@ -82,6 +82,21 @@ def test_what_is_missing_is_said(data, why, caplog):
         found = Exam(model.discriminator.synchronizer, items, items.split()[1]).told()
     assert (found == {}) == (why is not None)
     assert any((why or "AUC of") in text for text in messages(caplog))
+
+
+def test_of_many_held_out_pairs_some_are_compared(monkeypatch):
+    model, count = vectors(), 20 * LOOKED_AT
+    items = model.read_data(clusters(count) | {"pairs": [(i, i) for i in range(count)]})
+    synchronizer, held_out, sizes = model.discriminator.synchronizer, items.split()[1], []
+    compare = synchronizer.combinations
+
+    def counted(first, second, names):
+        sizes.append((len(first), len(second)))
+        return compare(first, second, names)
+
+    monkeypatch.setattr(synchronizer, "combinations", counted)
+    assert 0 <= Exam(synchronizer, items, held_out).auc() <= 1
+    assert len(held_out) == 2 * LOOKED_AT and sizes == [(LOOKED_AT, LOOKED_AT)]
 
 
 def test_the_first_stage_ends_when_the_synchronizer_is_ready(tmp_path):
