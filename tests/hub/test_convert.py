@@ -220,7 +220,8 @@ def test_a_coco_funit_file_comes_back_exactly(coco, tmp_path, prefix):
     if "averaged" in prefix:
         net |= {f"module.module.generator.{name}": t * 0 for name, t in imaginaire_generator(coco).items()}
         net["module.num_updates_tracked"] = torch.tensor(5)
-    judge = {f"module.{name}": tensor for name, tensor in imaginaire_judge(coco).items()}
+    wrapped = "" if prefix == "" else "module.model."  # a released net_D is a wrapper's, as its net_G is
+    judge = {f"{wrapped}{name}": tensor for name, tensor in imaginaire_judge(coco).items()}
     torch.save({"net_G": net, "net_D": judge, "current_epoch": 3}, tmp_path / "coco.pt")
     made = convert_checkpoint(tmp_path / "coco.pt", tmp_path / "model", resolution=32)
     assert same(made.generator, coco.generator) and same(made.discriminator, coco.discriminator)

@@ -40,7 +40,7 @@ def convert(path: str | Path, *, resolution: int = 256) -> Converted:
     )
     judge = None
     if "net_D" in stored:
-        found = tensors_of(stored["net_D"], str(path))
+        found = _discriminator(tensors_of(stored["net_D"], str(path)))
         config |= discriminator_config(found, str(path))
         judge = rename(found, DISCRIMINATOR_RULES, drop=r"num_updates_tracked", where=str(path))
     which = "average" if prefix.startswith("averaged") else "live"
@@ -90,6 +90,12 @@ def _generator(tensors: Mapping[str, Tensor], where: str) -> tuple[dict[str, Ten
         if f"{prefix}content_encoder.model.0.layers.conv.weight" in tensors:
             return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}, prefix
     raise WeightsFormatError(f"{where} holds no generator of COCO-FUNIT; it is of another format.")
+
+
+def _discriminator(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by their names within the network, which the release wraps as ``model``."""
+    wrapped = "model.embedder.weight" in tensors
+    return {name.removeprefix("model.") if wrapped else name: tensor for name, tensor in tensors.items()}
 
 
 def _generator_rules(content_downs: int, res_blocks: int) -> list[Rule]:
