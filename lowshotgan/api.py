@@ -527,14 +527,14 @@ def _weights_name(arch: str, tag: str, weights: str | None) -> str:
     return full
 
 
-def _as_model(given: Any, device: str | None = None) -> Any:
+def _as_model(named: Any, device: str | None = None) -> Any:
     """A system for a system, or for the name or folder of a model, loaded to ``device``; ``None`` for images."""
-    if given is None or isinstance(given, System):
-        return given
-    if not isinstance(given, str | Path):
+    if named is None or isinstance(named, System):
+        return named
+    if not isinstance(named, str | Path):
         return None
-    path = Path(given).expanduser()
+    path = Path(named).expanduser()
     if path.is_dir():
         is_model = (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
         return load(path, device=device) if is_model or is_run(path) else None
-    return None if path.exists() else load(given, device=device)
+    return None if path.exists() else load(named, device=device)
