@@ -212,7 +212,7 @@ def adapt(x: Tensor, statistics: Tensor, adain: AdaIN) -> Tensor:
     mean_of_style, variance_of_style = statistics.float()[:, :, :, None, None].unbind(1)
     if adain == "egscit_code":
         return (mean_of_style * centred / variance.clamp(min=1e-12) + variance_of_style).to(x.dtype)
-    scale = ((variance_of_style + EPS) / (variance + EPS)).sqrt()
+    scale = ((variance_of_style.clamp(min=0) + EPS) / (variance + EPS)).sqrt()  # walks beyond a code may leave none
     return (centred * scale + mean_of_style).to(x.dtype)
 
 

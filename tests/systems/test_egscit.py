@@ -227,6 +227,15 @@ def test_translation_is_deterministic_and_noise_has_a_seed(model):
     noisy = model.translate(content, content, noise=3).tensor
     assert torch.equal(noisy, model.translate(content, content, noise=3).tensor)
     assert (noisy - model.translate(content, content, noise=4).tensor).abs().max() > 1e-3
+    one_by_one = model.translate(content, content, noise=3, batch_size=1).tensor
+    torch.testing.assert_close(one_by_one, noisy, atol=1e-5, rtol=1e-4)
+
+
+def test_exaggeration_beyond_the_exemplars_stays_an_image(model):
+    made = model.translate(
+        noise(2), torch.full((1, 3, 20, 20), 0.3), strength=2.0
+    ).tensor  # flat: less than no variance
+    assert bool(torch.isfinite(made).all())
 
 
 def test_codes_hold_for_one_direction(model):
@@ -243,7 +252,10 @@ def test_codes_hold_for_one_direction(model):
     torch.testing.assert_close(own, plain.detach(), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"direction": "ab"}, {"adain": "odd"}, {"truncation": 1.0}])
+@pytest.mark.parametrize(
+    "options",
+    [{"direction": "ab"}, {"adain": "odd"}, {"truncation": 1.0}, {"noise": "x"}, {"noise": -1}, {"noise": None}],
+)
 def test_unusable_options_are_refused(model, options):
     with pytest.raises(ConfigError):
         model.translate(noise(1), noise(1), **options)

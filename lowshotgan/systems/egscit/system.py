@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import one_of, whole
 from lowshotgan.data.batches import ImageBatches, Together
 from lowshotgan.data.domains import DomainPair, Zoomed, load_domains
 from lowshotgan.data.images import from_uint8
@@ -33,7 +33,8 @@ class EGSCIT(Translator):
 
     ``generate`` takes these options besides those of ``Translator.generate``: ``direction`` ("a2b" or "b2a"), ``mask``
     and ``adain`` (as in the configuration unless given), and ``noise``, the seed of the noise the release adds to
-    latents; without it (``False``) translation is deterministic. K exemplars count by the mean of their statistics.
+    latents, here the same to those of every content; without it (``False``) translation is deterministic. K exemplars
+    count by the mean of their statistics.
 
     Attributes:
         generator: everything that draws.
@@ -150,6 +151,8 @@ class EGSCIT(Translator):
         chosen = {"direction": "a2b", "mask": self.config.mask, "adain": self.config.adain, "noise": False, **options}
         one_of("direction", chosen["direction"], DIRECTIONS)
         one_of("adain", chosen["adain"], ADAIN)
+        if chosen["noise"] is not False:
+            whole("noise", chosen["noise"], 0)
         return chosen
 
     def _pin(self, settings: Mapping[str, Any]) -> str:
@@ -166,7 +169,7 @@ class EGSCIT(Translator):
         latents = self.generator.encode(content, source)
         if settings["noise"] is not False:
             generator = torch.Generator().manual_seed(int(settings["noise"]))
-            latents = latents + torch.randn(latents.shape, generator=generator).to(latents.device)
+            latents = latents + torch.randn(latents.shape[1:], generator=generator).to(latents.device)
         mask = self.generator.mask(content, source) if settings["mask"] else None
         return self.generator.draw(latents, target, mask, codes, cast(AdaIN, settings["adain"]))
 
