@@ -39,14 +39,19 @@ def contrast(target: Tensor, source: Tensor, *, temperature: float = 0.07) -> Te
         ConfigError: if the shapes differ or the batch has one sample only.
     """
     _check_pair(source, target, at_least=2)
-    similarity = _unit(target) @ _unit(source).T / temperature  # (B, B)
+    similarity = _cosines(target, source) / temperature  # (B, B)
     return F.cross_entropy(similarity, torch.arange(len(source), device=source.device), reduction="none")
 
 
 def _relations(features: Tensor) -> Tensor:
-    unit = _unit(features)  # (B, C)
-    others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    return (unit @ unit.T)[others].view(len(unit), -1).log_softmax(dim=1)  # (B, B - 1)
+    others = ~torch.eye(len(features), dtype=torch.bool, device=features.device)
+    return _cosines(features, features)[others].view(len(features), -1).log_softmax(dim=1)  # (B, B - 1)
+
+
+def _cosines(these: Tensor, those: Tensor) -> Tensor:
+    """``(B, B)`` cosines in float32 under autocast too: the losses are about differences that bfloat16 has no digits for."""
+    with torch.autocast(these.device.type, enabled=False):
+        return _unit(these) @ _unit(those).T
 
 
 def _unit(features: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ one pass over each feature map.
 """
 
 import math
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -121,8 +122,9 @@ class ModulatedConv2d(nn.Module):
         return x if scale is None else x * scale.to(x.dtype)[:, :, None, None]
 
     def _demodulation(self, weight: Tensor, style: Tensor) -> Tensor:
-        energy = weight.float().square().sum(dim=(2, 3))  # (O, I)
-        return (style.float().square() @ energy.T + _EPS).rsqrt()  # (B, O)
+        with _without_autocast(style):
+            energy = weight.float().square().sum(dim=(2, 3))  # (O, I)
+            return (style.float().square() @ energy.T + _EPS).rsqrt()  # (B, O)
 
     def _grouped(self, x: Tensor, weight: Tensor, style: Tensor, gain: float) -> Tensor:
         batch = len(x)
@@ -165,6 +167,11 @@ class MinibatchStd(nn.Module):
         deviation = own_share(deviation.repeat(size)) if self.across else deviation.repeat(size)
         channel = deviation.view(-1, 1, 1, 1).expand(-1, 1, height, width)
         return torch.cat([x, channel.to(x.dtype)], dim=1)
+
+
+def _without_autocast(x: Tensor) -> AbstractContextManager[Any]:
+    """For sums that need float32; tensors on "meta", which compute nothing, know no autocast."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def fir_filter() -> Tensor:

@@ -68,6 +68,15 @@ def test_relation_never_goes_below_zero_and_its_gradient_vanishes_at_the_source(
     assert gradient.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("loss", [relation_consistency, contrast])
+def test_autocast_takes_no_digits_from_relations(loss):
+    source = features(0, 4, 64) + 2 * features(1, 1, 64)
+    target = source + 0.15 * features(2, 4, 64)
+    exact = loss(source, target)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(loss(source, target), exact)
+
+
 @pytest.mark.parametrize("temperature", [0.07, 1.0])
 @pytest.mark.parametrize("batch", [2, 5])
 def test_contrast_equals_the_slow_loop(batch, temperature):

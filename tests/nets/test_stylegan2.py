@@ -250,6 +250,14 @@ def test_demodulated_output_has_unit_variance():
     assert inner.std(dim=(1, 2, 3)).sub(1).abs().max() < 0.05
 
 
+def test_demodulation_stays_exact_under_autocast():
+    torch.manual_seed(0)
+    layer, style = ModulatedConv2d(64, 64, 3), torch.rand(8, 64) * 4 + 0.1
+    exact = layer._demodulation(layer.weight, style)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(layer._demodulation(layer.weight, style), exact)
+
+
 # ---- resampling and deviation ----
 
 
