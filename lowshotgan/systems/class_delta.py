@@ -25,7 +25,7 @@ def save_class_delta(system: "Translator", path: PathLike) -> PathLike:
         )
     state = system.generator.state_dict()
     tensors = {name: state[name].cpu() for name in about["tensors"]}
-    config = {"arch": system.arch, "details": {name: system.details[name] for name in KEPT}}
+    config = {"arch": system.arch, "details": {name: system.details[name] for name in KEPT if name in system.details}}
     return write_delta(path, tensors, base_digest=about["base_digest"], base=about["base"], config=config)
 
 

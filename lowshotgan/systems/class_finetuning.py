@@ -102,6 +102,12 @@ def finetune_stages(
         generator, first.values.to(system.device), finetuning, load_perceptual(finetuning.perceptual, system.device)
     )
     shares = {"seed": seed, "rank": rank, "world_size": world_size, "device": system.device}
+    if losses.names:
+        system.details["class_delta"] = {**base, "tensors": losses.names}
+
+    def keep(step: int, log: dict[str, float]) -> None:  # a training that is stopped leaves a model that draws, too
+        system.details["class_code"] = losses.current(system, images).to_dict()
+
     yield Stage(
         name="class",
         steps=finetuning.steps,
@@ -109,6 +115,7 @@ def finetune_stages(
         groups={"class": ParamGroup(losses.trained, lr=finetuning.rate, betas=(0.9, 0.99))},
         phases=[Phase("class", "class", losses.terms, losses.weights)],
         modules={"generator": generator, "code": losses.code},
+        on_step=[keep],
         preview=lambda: system.generate(content=images[:8], exemplars=losses.current(system, images)).tensor,
     )
     after = losses.current(system, images)
@@ -119,8 +126,6 @@ def finetune_stages(
         "after": _own_distance(system, images, after),
         "others": losses.moved(Batch(looked_at, Draws(0, device=system.device), 0, 1.0)),
     }
-    if losses.names:
-        system.details["class_delta"] = {**base, "tensors": losses.names}
     generator.requires_grad_(True)
 
 

@@ -220,8 +220,8 @@ class Translator(System):
 
     def _targets(self, exemplars: Any, count: int, fit: str, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         """Class name -> codes ``(1, ...)``, or ``(count, ...)`` for exemplars of each content's own."""
-        if exemplars is None:
-            exemplars = self.class_code
+        if exemplars is None and (own := self.class_code) is not None:
+            return {own.name: own.values[None]}  # its weights may be of another type since, and so its fingerprint
         if exemplars is None:
             raise ConfigError(f"{self.arch} needs exemplars of a class: generate(content=..., exemplars=...).")
         if isinstance(exemplars, Tensor) and exemplars.ndim == 5:
@@ -235,17 +235,16 @@ class Translator(System):
             return self.encode_exemplars(given, name=name, fit=fit, **settings).values
         if code.model != self._pin(settings):
             raise ConfigError(
-                f"the class code {code.name!r} was made by another model or for another direction; encode its exemplars "
-                "again."
+                f"the class code {code.name!r} was made by another model (or type of its weights), or for another "
+                "direction; encode its exemplars again."
             )
         return code.values
 
     def _own_codes(self, exemplars: Tensor, count: int, settings: Mapping[str, Any]) -> Tensor:
         if len(exemplars) != count:
             raise ConfigError(f"{len(exemplars)} sets of exemplars for {count} contents; give one set for each.")
-        self.generator.eval()
         flat = self._check_tensor(exemplars.flatten(0, 1))
-        codes = self._encode(flat.to(self.device), **settings)
+        codes = self.encode_each(flat, **settings)
         means: Tensor = codes.unflatten(0, exemplars.shape[:2]).mean(dim=1)
         return means
 

@@ -301,6 +301,13 @@ def test_each_content_may_have_exemplars_of_its_own(model):
         model.translate(noise(3), sets)
 
 
+def test_many_exemplars_are_not_encoded_at_once(model, monkeypatch):
+    encode, sizes = model.generator.encode, []
+    monkeypatch.setattr(model.generator, "encode", lambda images: sizes.append(len(images)) or encode(images))
+    model.translate(noise(10), noise(150).view(10, 15, 3, 16, 16))
+    assert sizes == [64, 64, 22]
+
+
 def test_codes_are_merged_and_walked_between(model):
     a, b = noise(2, 5), noise(3, 6)
     one, two = model.encode_exemplars(a, name="a"), model.encode_exemplars(b, name="b")
@@ -429,6 +436,28 @@ def test_finetuning_without_steps_encodes_and_is_kept(model, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in result.model.generator.state_dict().items())
     with pytest.raises(RecipeError, match="own fine-tuning"):
         finetune(model, shots, output_dir=tmp_path / "x", recipe="cdc")
+
+
+def test_a_model_fitted_to_a_class_draws_it_with_weights_of_any_type(model, tmp_path):
+    fitted = finetune(copy.deepcopy(model), blobs(4, 9), output_dir=tmp_path, device="cpu", progress=False).model
+    before = fitted.translate(noise(2)).tensor
+    assert 0 < (fitted.half().translate(noise(2)).tensor - before).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("trains", ["code", "class", "decoder"])
+def test_a_fitting_that_is_stopped_leaves_the_class_as_it_then_is(model, tmp_path, trains):
+    base, content, shots = copy.deepcopy(model), noise(2), blobs(4, 9)
+    first = base.encode_exemplars(shots).values
+    finetuning = ClassFineTuning(steps=9, trains=trains, lr=0.01, perceptual="random")
+    stages = base.finetune_stages(base.read_shots(shots), finetuning)
+    stop = LoopSettings(precision="fp32", budget=1e-6)
+    assert fit(stages, output_dir=tmp_path, machine=Machine("cpu"), settings=stop).stopped == "budget"
+    code = base.class_code
+    assert code.model == base.fingerprint
+    assert torch.allclose(code.values, first, atol=3e-3, rtol=0) == (trains == "decoder")
+    assert torch.equal(base.translate(content).tensor, base.translate(content, code).tensor)
+    if trains != "code":
+        base.save_delta(tmp_path / "delta.safetensors")
 
 
 def test_fitting_the_code_helps_the_shots_and_touches_no_other_class(model, tmp_path):
