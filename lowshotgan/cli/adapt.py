@@ -22,34 +22,36 @@ from lowshotgan.cli.options import (
 from lowshotgan.cli.output import quiet_stdout, show
 from lowshotgan.systems.registry import DEFAULT_MODEL
 
-steps_option = click.option("--steps", type=click.IntRange(1), help="Number of steps.")
-budget_option = click.option("--budget", type=Duration(), help="Wall-clock limit: 90s, 9m, 1h30m.")
-batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images in one step, over all processes.")
+steps_option = click.option("--steps", type=click.IntRange(1), help="Number of training steps.")
+budget_option = click.option("--budget", type=Duration(), help="Time limit of the training: 90s, 9m, 1h30m.")
+batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images per step, over all processes.")
 accumulate_option = click.option(
-    "--accumulate", type=click.IntRange(1), help="Micro-batches a step is computed in, to save memory."
+    "--accumulate", type=click.IntRange(1), help="Compute each step in this many parts, to save memory."
 )
 precision_option = click.option(
-    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Arithmetic of the nets; auto measures."
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    help="Arithmetic of the networks; auto measures what is faster.",
 )
 resume_option = click.option(
     "--resume",
     type=click.Choice(["auto", "never", "must"]),
-    help="Continue the run in the output folder: if there is one (auto), never, or fail without one.",
+    help="Continue the run in the output folder if there is one (auto), never, or fail without one (must).",
 )
-seed_option = click.option("--seed", type=click.IntRange(0), help="Start of all random numbers.")
+seed_option = click.option("--seed", type=click.IntRange(0), help="Seed of all random numbers.")
 tensorboard_option = click.option("--tensorboard", is_flag=True, default=None, help="Also write TensorBoard files.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress line.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show less: no progress bar, no predictions.")
 aligned_option = click.option(
     "--aligned",
     is_flag=True,
-    help="For several modalities: what has the same place in the order of names belongs together, whatever its folder.",
+    help="For several modalities: items at the same place in the order of names belong together, whatever their folder.",
 )
 set_option = click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change one more setting of the recipe, such as lr=0.001; may be repeated.",
+    help="Any other setting, such as lr=0.001; may be repeated.",
 )
 
 
@@ -86,7 +88,7 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
     type=Part(),
     multiple=True,
     callback=parts,
-    help="For models of several modalities, instead of IMAGES: NAME=PATH, once for each.",
+    help="For models of several modalities, instead of IMAGES: NAME=PATH, once for each modality.",
 )
 @aligned_option
 @click.option(
@@ -95,8 +97,14 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
     help="For models that learn from pairs: the source partners of the images, with the same file names.",
 )
 @output_option
-@click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Base: a name, model folder or run.")
-@click.option("-r", "--recipe", help="auto, or a name of 'lowshotgan list --recipes'.")
+@click.option(
+    "-m",
+    "--model",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="Model to adapt: a published name, a model folder or a run.",
+)
+@click.option("-r", "--recipe", help="auto (the default), or a name that 'lowshotgan list --recipes' prints.")
 @steps_option
 @budget_option
 @batch_option
@@ -104,16 +112,16 @@ def running(output: str, dry_run: bool, quiet: bool, as_json: bool) -> dict[str,
 @precision_option
 @resume_option
 @seed_option
-@click.option("-k", type=click.IntRange(1), help="Use this many of the images, chosen by the seed.")
+@click.option("-k", type=click.IntRange(1), help="Use only this many of the images, drawn by the seed.")
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random, or never.")
-@click.option("--fit", type=click.Choice(["crop", "pad"]), help="How images that are not square become so.")
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="Crop or pad images that are not square.")
 @click.option("--background", type=Colour(), help="Colour behind transparency and padding.")
 @click.option(
     "--proximity",
     type=click.Choice(["near", "far"]),
-    help="Distance of the images from the base, if you know better than the measurement.",
+    help="Whether the images are near or far from the base, if you know better than the measurement.",
 )
-@click.option("--extractor", help="Network that judges snapshots: auto, lsg1, inception ...")
+@click.option("--extractor", help="Feature network that judges snapshots: auto, lsg1, inception ...")
 @set_option
 @device_option
 @tensorboard_option
@@ -136,11 +144,11 @@ def finetune(
 ) -> None:
     """Adapt a pretrained generator to the IMAGES in a folder or zip.
 
-    A model that learns from pairs takes them as IMAGES with --partners, or as a folder of images that show both partners
-    side by side, source on the left. A model of several modalities takes --data.
+    A model that learns from pairs takes IMAGES with --partners, a folder with the sub-folders source and target, or a
+    folder of images that show both partners side by side, source on the left. A model of several modalities takes --data.
 
-    The run folder receives the adapted model, samples and a report. The same command continues a run that
-    was stopped.
+    The run folder receives the adapted model, previews and, from recipes, a report. The same command continues a run
+    that was stopped.
     """
     from lowshotgan import api
 
@@ -173,7 +181,7 @@ def finetune(
     type=Part(),
     multiple=True,
     callback=parts,
-    help="Images: a folder or zip. For several modalities NAME=PATH, once for each.",
+    help="Images: a folder or zip. For several modalities NAME=PATH, once for each modality.",
 )
 @aligned_option
 @output_option
@@ -208,9 +216,9 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train SYSTEM (an architecture such as stylegan2_64) from nothing on many images.
+    """Train SYSTEM (an architecture such as stylegan2_64) from scratch on many images.
 
-    A recipe file can name the system and its settings, so that one command makes the same weights anywhere.
+    A recipe file can name the system and its settings, so that one command trains the same model anywhere.
     """
     from lowshotgan import api
 

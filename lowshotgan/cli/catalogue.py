@@ -25,10 +25,12 @@ from lowshotgan.systems.registry import ARCHS, VERBS
 )
 @click.argument("pattern", default="*")
 @click.option("--pretrained", is_flag=True, help="Only models with published weights.")
-@click.option("--verb", help="Only systems that answer this call: generate, project, interpolate ...")
-@click.option("--license", "license_", help="An SPDX name, or permissive.")
+@click.option("--verb", help="Only models that can do this: generate, project, interpolate, translate ...")
+@click.option(
+    "--license", "license_", help="Only weights under this licence: an SPDX name such as CC-BY-4.0, or permissive."
+)
 @click.option("--recipes", is_flag=True, help="List the fine-tuning recipes instead.")
-@click.option("-k", type=click.IntRange(1), help="With --recipes: those made for this many images.")
+@click.option("-k", type=click.IntRange(1), help="With --recipes: only those made for this many images.")
 @json_option
 def list_(
     pattern: str,
@@ -61,7 +63,7 @@ def list_(
 def info(name: str, as_json: bool) -> None:
     """Show what is known of an architecture, published weights, a model folder or a run.
 
-    Of weights: provenance, licences and scores; --json adds the fingerprint of their first image.
+    For weights: where they come from, licences and scores; --json adds the fingerprint of their first image.
     """
     from lowshotgan import api
 
@@ -86,7 +88,7 @@ def info(name: str, as_json: bool) -> None:
     + "\n\nTo use a folder made with --to elsewhere, set LOWSHOTGAN_WEIGHTS_DIR to it.",
 )
 @click.argument("name")
-@click.option("--to", type=click.Path(file_okay=False), help="Folder that will hold NAME/; by default the cache.")
+@click.option("--to", type=click.Path(file_okay=False), help="Folder in which to put NAME/; by default the cache.")
 @json_option
 def download(name: str, to: str | None, as_json: bool) -> None:
     """Fetch and check all files of published weights, for use without a network later."""

@@ -7,12 +7,12 @@ import click
 
 from lowshotgan.errors import ConfigError
 
-CATEGORY_HELP = "Of models that draw categories: a name, attributes (colour=red,shape=ring) or numbers (0,1,0.5)."
+CATEGORY_HELP = "For models that draw categories: a name, attributes (colour=red,shape=ring) or numbers (0,1,0.5)."
 
 knowledge_option = click.option(
     "--knowledge",
     type=click.Path(exists=True, dir_okay=False),
-    help="Table (.csv) of further categories of a model that draws them from knowledge.",
+    help="For models that draw categories from knowledge: a table (.csv) of further categories.",
 )
 
 

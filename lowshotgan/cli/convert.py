@@ -19,16 +19,20 @@ from lowshotgan.cli.output import quiet_stdout, show, written
 )
 @click.argument("source", type=click.Path(exists=True, dir_okay=False))
 @click.argument("output", type=click.Path(file_okay=False))
-@click.option("--format", help="funit or coco_funit; by default told from the tensors' names.")
+@click.option("--format", help="funit or coco_funit; by default recognised by the names of the tensors.")
 @click.option(
     "--discriminator",
     type=click.Path(exists=True, dir_okay=False),
-    help="FUNIT's other file; without it training on makes a new one.",
+    help="FUNIT's second file; without it, further training starts with a new discriminator.",
 )
 @click.option(
-    "--which", type=click.Choice(["gen_test", "gen"]), help="FUNIT's average (the default) or live generator."
+    "--which",
+    type=click.Choice(["gen_test", "gen"]),
+    help="For FUNIT: the averaged generator (gen_test, the default) or the other one (gen).",
 )
-@click.option("--resolution", type=click.IntRange(4), help="Side of the images it was trained on; else the paper's.")
+@click.option(
+    "--resolution", type=click.IntRange(4), help="Side of the images it was trained on; by default the paper's."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the model that OUTPUT holds.")
 @dry_run_option
 @json_option

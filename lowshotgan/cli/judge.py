@@ -15,10 +15,10 @@ from lowshotgan.cli.output import quiet_stdout, show
 )
 @click.argument("images", type=click.Path(exists=True))
 @click.option("--resolution", type=click.IntRange(4), help="Side of the model's images, in pixels.")
-@click.option("--fit", type=click.Choice(["crop", "pad"]), help="How images that are not square become so.")
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="Crop or pad images that are not square.")
 @json_option
 def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool) -> None:
-    """Tell sizes, modes, near duplicates and outliers of IMAGES, and what fine-tuning would do to them."""
+    """Show sizes, colour modes, near duplicates and outliers of IMAGES, and how fine-tuning would prepare them."""
     from lowshotgan import api
 
     with quiet_stdout(as_json):
@@ -43,23 +43,31 @@ def inspect(images: str, resolution: int | None, fit: str | None, as_json: bool)
     type=click.Path(exists=True),
     help="For models learnt from pairs: the source partners of the reference images, with the same file names.",
 )
-@click.option("--train", type=click.Path(exists=True), help="The images it was adapted to, to measure copying.")
+@click.option("--train", type=click.Path(exists=True), help="The images TARGET was trained on, to measure copying.")
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
     help="Only this metric (kernel, frechet, manifold, memorization ...); may be repeated.",
 )
-@click.option("--extractor", help="auto, lsg1, rand-vgg11-s0, inception.")
+@click.option("--extractor", help="Feature network: auto, lsg1, rand-vgg11-s0, inception.")
 @click.option("--n", type=click.IntRange(2), help="Number of images drawn from a model.")
-@click.option("--truncation", type=click.FloatRange(0, 2), help="Of the images drawn from a model.")
+@click.option("--truncation", type=click.FloatRange(0, 2), help="As for generate, for images drawn from a model.")
 @click.option("--base", help="The model before fine-tuning, to measure what was kept of it.")
-@click.option("--resolution", type=click.IntRange(4), help="Side of the compared images; by default the model's.")
-@click.option("--shots", type=click.IntRange(1), help="Exemplars of one translation, for translators.")
-@click.option("--content", type=click.Path(exists=True), help="Images to translate; the reference's own by default.")
-@click.option("--fit", type=click.Choice(["crop", "pad"]), help="Of REFERENCE and --train; by default as fine-tuned.")
-@click.option("--background", type=Colour(), help="Colour behind transparency and padding; by default as fine-tuned.")
-@click.option("--seed", type=click.IntRange(0), help="Of subsets and resamples.")
+@click.option("--resolution", type=click.IntRange(4), help="Side to which images are brought; by default the model's.")
+@click.option("--shots", type=click.IntRange(1), help="For translators: exemplars for each translation.")
+@click.option(
+    "--content", type=click.Path(exists=True), help="For translators: images to translate; by default REFERENCE's own."
+)
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "pad"]),
+    help="Crop or pad REFERENCE and --train; by default as in fine-tuning.",
+)
+@click.option(
+    "--background", type=Colour(), help="Colour behind transparency and padding; by default as in fine-tuning."
+)
+@click.option("--seed", type=click.IntRange(0), help="Seed of subsets and resamples.")
 @device_option
 @json_option
 def evaluate(
@@ -67,8 +75,9 @@ def evaluate(
 ) -> None:
     """Compare TARGET (a run, a model or a folder of generated images) with the REFERENCE images.
 
-    A translator is judged by its translations into the class folders of REFERENCE, first of all those it was not
-    trained on. The twins of a model that was learnt from pairs are judged too, if REFERENCE are held-out pairs.
+    A translator is judged by its translations into the class folders of REFERENCE: those it was not trained on, or all
+    if it was trained on them all. For a model learnt from pairs, give held-out pairs with --partners to have its twins
+    (the same seed in both domains) judged too.
     """
     from lowshotgan import api
 

@@ -130,14 +130,14 @@ config_option = click.option(
     callback=_use_config,
     is_eager=True,
     expose_value=False,
-    help="TOML or JSON file with any of these options (batch_size = 4); the command line wins.",
+    help="TOML or JSON file with any of these options (batch_size = 4); options given here win over it.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 dry_run_option = click.option(
     "-n", "--dry-run", is_flag=True, help="Print the resolved settings and stop; nothing is written."
 )
 device_option = click.option("--device", help="cpu, cuda, cuda:1, mps, or auto for the best there is.")
-offline_option = click.option("--offline", is_flag=True, help="Use local files only.")
+offline_option = click.option("--offline", is_flag=True, help="Use local files only; never ask the network.")
 output_option = click.option(
     "-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder of the run."
 )

@@ -19,15 +19,17 @@ from lowshotgan.cli.output import quiet_stdout, save_picture, show, written
 from lowshotgan.errors import ConfigError
 
 truncation_option = click.option(
-    "--truncation", type=click.FloatRange(0, 2), help="1 keeps all variety, below 1 gives fewer oddities."
+    "--truncation", type=click.FloatRange(0, 2), help="1 keeps all variety; values below 1 give fewer oddities."
 )
 blend_option = click.option(
-    "--blend", type=click.FloatRange(0, 1), help="For an adapted model: from its base (0) to itself (1)."
+    "--blend",
+    type=click.FloatRange(0, 1),
+    help="For an adapted model: how far to go from its base (0) to the adapted model (1).",
 )
 at_option = click.option(
-    "--at", type=click.IntRange(1), help="For a run folder: the step of another snapshot than the chosen one."
+    "--at", type=click.IntRange(1), help="For a run folder: use the snapshot of this step instead of the chosen one."
 )
-batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images made at once.")
+batch_option = click.option("--batch-size", type=click.IntRange(1), help="Images drawn at once.")
 a_file = click.Path(exists=True, dir_okay=False)
 
 
@@ -47,7 +49,7 @@ a_file = click.Path(exists=True, dir_okay=False)
 )
 @click.argument("model")
 @click.option("--seeds", type=Seeds(), show_default="0-15", help="Seeds: 0,5,10-19.")
-@click.option("--latents", type=a_file, help="Instead of seeds: a .safetensors file such as project writes.")
+@click.option("--latents", type=a_file, help="Instead of seeds: a .safetensors file, such as the one project writes.")
 @click.option(
     "--domain",
     type=click.Choice(["source", "target", "both"]),
@@ -64,10 +66,12 @@ a_file = click.Path(exists=True, dir_okay=False)
 @at_option
 @click.option("--category", help=CATEGORY_HELP)
 @knowledge_option
-@click.option("--modality", help="Of models of several modalities: one of them; by default all, in synchrony.")
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG a seed.")
-@click.option("--grid", type=click.Path(dir_okay=False), help="File for all images in one picture.")
-@click.option("--columns", type=click.IntRange(1), help="Columns of the grid; by default about square.")
+@click.option(
+    "--modality", help="For models of several modalities: draw only this one; by default all, of the same concepts."
+)
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one file per seed.")
+@click.option("--grid", type=click.Path(dir_okay=False), help="File for one picture of all images.")
+@click.option("--columns", type=click.IntRange(1), help="Columns of the grid; by default it is about square.")
 @batch_option
 @device_option
 @offline_option
@@ -97,7 +101,7 @@ def generate(
 ) -> None:
     """Draw images from MODEL: a run folder, a model folder or a published name.
 
-    A seed always gives the same image.
+    A seed is the number an image is drawn from; it always gives the same image.
     """
     if output is None and grid is None:
         raise click.UsageError("say where to: --grid FILE, --output FOLDER, or both.")
@@ -144,13 +148,22 @@ def generate(
     ),
 )
 @click.argument("model")
-@click.option("--seeds", type=Seeds(), show_default="0,1,2", help="Seeds the walk passes.")
-@click.option("--latents", type=a_file, multiple=True, help="A file of project, passed before the seeds; repeatable.")
-@click.option("--category", "categories", multiple=True, help=f"{CATEGORY_HELP} Repeatable: the stops of the walk.")
+@click.option("--seeds", type=Seeds(), show_default="0,1,2", help="Seeds that the walk passes.")
+@click.option(
+    "--latents",
+    type=a_file,
+    multiple=True,
+    help="A file written by project, which the walk passes before the seeds; may be repeated.",
+)
+@click.option(
+    "--category", "categories", multiple=True, help=f"{CATEGORY_HELP} Repeat it for a walk between categories."
+)
 @knowledge_option
-@click.option("--frames", type=click.IntRange(2), default=60, show_default=True, help="Frames in all.")
-@click.option("--fps", type=click.IntRange(1, 120), default=20, show_default=True, help="Frames a second.")
-@click.option("--loop/--no-loop", default=None, help="Return to the first seed, so that it repeats smoothly.")
+@click.option("--frames", type=click.IntRange(2), default=60, show_default=True, help="Number of frames.")
+@click.option("--fps", type=click.IntRange(1, 120), default=20, show_default=True, help="Frames per second.")
+@click.option(
+    "--loop/--no-loop", default=None, help="Return to the first stop, so that the animation repeats smoothly."
+)
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="walk.gif, .webp or .mp4.")
 @truncation_option
 @blend_option
@@ -175,7 +188,7 @@ def interpolate(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Write an animation that walks from stop to stop through the latent space of MODEL."""
+    """Write an animation in which the images of MODEL change smoothly from one seed, category or file to the next."""
     from lowshotgan.data.animation import check_animation_path
 
     check_animation_path(output)
@@ -203,16 +216,17 @@ def interpolate(
 @click.argument("image", type=click.Path(exists=True, dir_okay=False))
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the result.")
 @click.option("--steps", type=click.IntRange(1), help="Optimisation steps.")
-@click.option("--seed", type=click.IntRange(0), help="Start of the random numbers.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the random numbers.")
 @device_option
 @offline_option
 @json_option
 def project(
     model: str, image: str, output: str, device: str | None, offline: bool, as_json: bool, **settings: Any
 ) -> None:
-    """Find the styles whose image is closest to IMAGE, aligned like the images MODEL was trained on.
+    """Find the styles (inner codes of MODEL) whose image is closest to IMAGE.
 
-    The folder gets projection.png and ws.safetensors, which generate and interpolate take as --latents.
+    IMAGE should be framed like the images MODEL was trained on. The folder gets projection.png, the image found, and
+    ws.safetensors, which generate and interpolate take as --latents.
     """
     with quiet_stdout(as_json):
         found = _load(model, device=device, offline=offline).project(image, **given(**settings))

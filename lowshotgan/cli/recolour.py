@@ -21,12 +21,16 @@ from lowshotgan.cli.output import quiet_stdout, save_picture, show, written
 )
 @click.argument("model")
 @click.argument("images", type=click.Path(exists=True))
-@click.option("--color", "colors", multiple=True, help="Target: '#aa3377' or 170,51,119; several with --sheet.")
-@click.option("--category", help="Instead of a colour, the name of a seen category.")
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG an image.")
-@click.option("--sheet", type=click.Path(dir_okay=False), help="File for each image in each colour.")
+@click.option(
+    "--color", "colors", multiple=True, help="Target colour: '#aa3377' or 170,51,119; with --sheet it may be repeated."
+)
+@click.option("--category", help="Instead of a colour, the name of a category from the training.")
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG per image.")
+@click.option(
+    "--sheet", type=click.Path(dir_okay=False), help="File for one picture that shows each image in each colour."
+)
 @click.option("--mask", is_flag=True, help="Also write where the colour was changed (mask000000.png ...).")
-@click.option("--hard", is_flag=True, default=None, help="Cut the mask at one half.")
+@click.option("--hard", is_flag=True, default=None, help="Make the mask all or nothing, by cutting it at one half.")
 @device_option
 @offline_option
 @dry_run_option

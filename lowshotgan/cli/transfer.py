@@ -20,7 +20,7 @@ METHODS = ("auto", "encoder", "hybrid", "optimize", "nearest")
 
 
 @click.command(
-    short_help="Show items of one modality in another.",
+    short_help="Show items of one modality (image, sound ...) in another.",
     epilog=examples(
         "transfer runs/digits seven.png --to audio --output heard",
         "transfer runs/digits seven.wav --to image --output seen --method nearest --candidates 1000",
@@ -30,14 +30,18 @@ METHODS = ("auto", "encoder", "hybrid", "optimize", "nearest")
 @click.argument("model")
 @click.argument("items", type=click.Path(exists=True))
 @click.option("--to", required=True, help="Modality of the result.")
-@click.option("--from", "from_", help="Modality of ITEMS; not needed if there are two.")
+@click.option("--from", "from_", help="Modality of ITEMS; not needed if MODEL has only two.")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the results.")
-@click.option("--method", type=click.Choice(METHODS), help="How codes are found; auto takes the best there is.")
-@click.option("-n", type=click.IntRange(1), help="Results for each item.")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    help="How the code of an item is found; by default auto, hybrid with encoders and else optimize.",
+)
+@click.option("-n", type=click.IntRange(1), help="Number of results for each item.")
 @click.option("--steps", type=click.IntRange(1), help="Optimisation steps.")
-@click.option("--restarts", type=click.IntRange(1), help="Starts of the optimisation.")
+@click.option("--restarts", type=click.IntRange(1), help="Random starts of the optimisation.")
 @click.option("--candidates", type=click.IntRange(1), help="Generated items that 'nearest' chooses from.")
-@click.option("--seed", type=click.IntRange(0), help="Start of the random numbers.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the random numbers.")
 @device_option
 @offline_option
 @click.option("--dry-run", is_flag=True, help="Print the resolved settings and stop; nothing is written.")
@@ -52,7 +56,10 @@ def transfer(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Write ITEMS (a file or folder of one modality) as another modality of MODEL, and say how well they were met."""
+    """Show ITEMS (a file or folder of one modality) in another modality of MODEL.
+
+    The remaining error tells how well the codes that were found draw the items themselves.
+    """
     settings = given(**settings)
     if dry_run:
         asked = {"model": model, "items": items, "output": output, "device": device}

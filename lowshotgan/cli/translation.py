@@ -22,23 +22,35 @@ from lowshotgan.errors import ConfigError
     ),
 )
 @click.argument("model")
-@click.option("--content", type=click.Path(exists=True), help="Image, folder or zip whose layout is kept.")
+@click.option("--content", type=click.Path(exists=True), help="Images whose layout is kept: a file, folder or zip.")
 @click.option(
     "--exemplars",
     multiple=True,
     type=click.Path(exists=True),
-    help="Image, folder or zip of one class, or a saved code; repeat for several classes.",
+    help="Example images of one class (a file, folder or zip), or a saved code; repeat for several classes.",
 )
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG an image and class.")
-@click.option("--grid", type=click.Path(dir_okay=False), help="File for all in one picture, contents on top.")
-@click.option("--save-code", type=click.Path(dir_okay=False), help="File for the code of the exemplars.")
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder for one PNG per image and class.")
+@click.option("--grid", type=click.Path(dir_okay=False), help="File for one picture of all, contents on top.")
 @click.option(
-    "--strength", type=click.FloatRange(0, 2), help="From the content's own manner (0) to the exemplars' (1)."
+    "--save-code",
+    type=click.Path(dir_okay=False),
+    help="File in which to save the code of the exemplars, to be used again.",
 )
-@click.option("--fit", type=click.Choice(["crop", "pad"]), help="What is done to images that are not square.")
-@click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="For models of two domains.")
-@click.option("--adain", type=click.Choice(["standard", "egscit_code", "none"]), help="For models of two domains.")
-@click.option("--mask/--no-mask", default=None, help="For models of two domains: use the content's feature mask.")
+@click.option(
+    "--strength", type=click.FloatRange(0, 2), help="From the content's own look (0) to that of the exemplars (1)."
+)
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="Crop or pad images that are not square.")
+@click.option(
+    "--direction",
+    type=click.Choice(["a2b", "b2a"]),
+    help="For models of two domains: from the first to the second, or back.",
+)
+@click.option(
+    "--adain",
+    type=click.Choice(["standard", "egscit_code", "none"]),
+    help="For models of two domains: how exemplars set the statistics of the content.",
+)
+@click.option("--mask/--no-mask", default=None, help="For models of two domains: use the feature mask of the content.")
 @click.option("--noise", type=click.IntRange(0), help="For models of two domains: seed of noise; none by default.")
 @click.option("--batch-size", type=click.IntRange(1), help="Contents redrawn at once.")
 @device_option
@@ -61,7 +73,9 @@ def translate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Redraw images with MODEL in the manner of exemplars: their layout, the exemplars' appearance.
+    """Redraw images with MODEL in the manner of exemplars (example images).
+
+    The layout stays that of the images; the appearance is that of the exemplars.
 
     A model that was fine-tuned to a class needs no exemplars.
     """
