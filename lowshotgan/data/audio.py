@@ -7,6 +7,7 @@ import io
 import math
 import wave
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import positive
+from lowshotgan.checks import whole
+from lowshotgan.data.decode import MAX_FILE_BYTES
 from lowshotgan.data.wav import CodingError, WavError, decode_wav
 from lowshotgan.errors import ConfigError, ImageInputError, MissingExtraError
 from lowshotgan.types import PathLike
@@ -26,6 +28,8 @@ LOUDEST = 1e6
 """Samples of this size, where 1 is full scale, are no sound."""
 ROUNDS = 60
 """Griffin-Lim iterations."""
+LARGEST_STEP = 1000
+"""Samples after which a resampling filter repeats, wherever that is accurate enough."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Sound:
     channels: int = 1
 
     def __post_init__(self) -> None:
-        positive("rate", self.rate)
+        object.__setattr__(self, "rate", whole("rate", self.rate))
         if self.samples.ndim != 1 or not len(self.samples):
             raise ImageInputError(f"a sound must be (n,) samples with n >= 1, got {tuple(self.samples.shape)}.")
         if not torch.isfinite(self.samples).all():
@@ -74,9 +78,15 @@ def read_sound(path: PathLike) -> Sound:
         MissingExtraError: for another format without the extra.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise ImageInputError(f"{path} does not exist or is no file; check the path.")
-    return decode_sound(path.read_bytes(), str(path))
+    try:
+        if not path.is_file():
+            raise ImageInputError(f"{path} does not exist or is no file; check the path.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ImageInputError(f"{path} is larger than 512 MiB; cut the recording into shorter files.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageInputError(f"{path} cannot be opened ({error}); check the path and its permissions.") from error
+    return decode_sound(data, str(path))
 
 
 def decode_sound(data: bytes, name: str) -> Sound:
@@ -105,8 +115,7 @@ def resample(samples: Tensor, rate: int, wanted: int, *, width: int = 16) -> Ten
     """
     if rate == wanted:
         return samples
-    step = math.gcd(rate, wanted)
-    before, after = rate // step, wanted // step
+    before, after = _steps(rate, wanted)
     cutoff = min(before, after) * 0.97
     reach = math.ceil(width * before / cutoff)
     places = torch.arange(-reach, reach + before, dtype=torch.float64) / before
@@ -115,7 +124,21 @@ def resample(samples: Tensor, rate: int, wanted: int, *, width: int = 16) -> Ten
     kernel = (torch.sinc(times) * window * cutoff / before).float().to(samples.device)  # (after, 2 reach + before)
     padded = torch.nn.functional.pad(samples.float(), (reach, reach + before))
     found = torch.nn.functional.conv1d(padded[None, None], kernel[:, None], stride=before)[0]  # (after, steps)
-    return found.T.flatten()[: math.ceil(len(samples) * wanted / rate)]
+    return found.T.flatten()[: math.ceil(len(samples) * after / before)]
+
+
+def _steps(rate: int, wanted: int) -> tuple[int, int]:
+    """How many samples of either rate last equally long; for rates with no such small numbers, to within 1 in 10,000.
+
+    The filter has so many rows and columns, and rates that share no factor would ask for gigabytes of them.
+    """
+    exact, most = Fraction(min(rate, wanted), max(rate, wanted)), LARGEST_STEP
+    share = exact.limit_denominator(most)
+    while abs(share / exact - 1) > 1e-4:
+        most *= 2
+        share = exact.limit_denominator(most)
+    few, many = share.numerator, share.denominator
+    return (few, many) if rate < wanted else (many, few)
 
 
 @dataclass(frozen=True)
@@ -199,7 +222,7 @@ class LogMel:
 
         The phases start from a fixed draw, so the same picture always sounds the same.
         """
-        level = (picture[0].double().cpu().clamp(-1, 1) + 1) / 2 * (self.ceiling - self.floor) + self.floor
+        level = (picture[0].cpu().double().clamp(-1, 1) + 1) / 2 * (self.ceiling - self.floor) + self.floor
         power = torch.linalg.pinv(self.filters.double()) @ (10**level - 10**self.floor).clamp(min=0)
         magnitude = power.clamp(min=0).sqrt().float()
         start = torch.Generator().manual_seed(0)

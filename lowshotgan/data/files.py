@@ -10,7 +10,7 @@ from typing import Any
 
 from lowshotgan.data.base import Source
 from lowshotgan.data.decode import MAX_FILE_BYTES, Decoded, decode_bytes, decode_file
-from lowshotgan.data.listing import choose_names
+from lowshotgan.data.listing import choose_names, member_name, printable
 from lowshotgan.errors import ImageInputError
 
 PLAIN_RATIO = 200
@@ -39,11 +39,11 @@ class FolderSource(Source):
         return len(self._names)
 
     def name(self, index: int) -> str:
-        return self._names[index]
+        return printable(self._names[index])
 
     def decode(self, index: int) -> Decoded:
         path = self.folder / self._names[index]
-        return decode_file(path, str(path))
+        return decode_file(path, printable(str(path)))
 
     def _head(self, name: str) -> bytes:
         path = self.folder / name
@@ -92,7 +92,7 @@ class ZipSource(Source):
             exclude=exclude,
             head=lambda name: self._head(members[name]),
         )
-        self._infos = [members[name] for name in names]
+        self._names, self._infos = names, [members[name] for name in names]
         self.skipped = skipped + Counter({"link": links} if links else {})
         for info in self._infos:
             self._check(info)
@@ -101,7 +101,7 @@ class ZipSource(Source):
         return len(self._infos)
 
     def name(self, index: int) -> str:
-        return self._infos[index].filename
+        return self._names[index]
 
     def decode(self, index: int) -> Decoded:
         info = self._infos[index]
@@ -136,8 +136,8 @@ class ZipSource(Source):
                 )
             if stat.S_ISLNK(info.external_attr >> 16):
                 links += 1
-            elif not info.is_dir():
-                members[info.filename] = info
+            elif not (name := member_name(info.filename)).endswith("/"):
+                members[name] = info
         return links, members
 
     def _check(self, info: zipfile.ZipInfo) -> None:

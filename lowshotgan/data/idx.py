@@ -5,10 +5,11 @@ as a big-endian 32-bit integer, then the values.
 """
 
 import gzip
+import math
 import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lowshotgan.checks import one_of
+from lowshotgan.checks import as_whole, one_of
 from lowshotgan.data.base import Source
 from lowshotgan.data.decode import Decoded
 from lowshotgan.errors import ConfigError, ImageInputError
@@ -124,7 +125,7 @@ def read_idx(path: Path, *, dimensions: int) -> Array:
             if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
                 raise ImageInputError(f"{path} is not an idx file with {dimensions} dimensions; download it again.")
             shape = struct.unpack(f">{dimensions}I", head[4:])
-            count = int(np.prod(shape, dtype=np.uint64))
+            count = math.prod(shape)
             if count > LARGEST_BYTES or 0 in shape:
                 raise ImageInputError(f"{path} claims the shape {shape}, which cannot be used; download it again.")
             data = file.read(count)
@@ -136,7 +137,8 @@ def read_idx(path: Path, *, dimensions: int) -> Array:
 
 
 def _as_labels(classes: int | Sequence[int]) -> list[int]:
-    labels: list[int] = [classes] if isinstance(classes, int) else list(classes)
-    if not labels or any(isinstance(label, bool) or not isinstance(label, int) for label in labels):
+    given = list(classes) if isinstance(classes, Iterable) else [classes]
+    labels = [label for label in map(as_whole, given) if label is not None]
+    if not labels or len(labels) < len(given):
         raise ConfigError(f"classes must be whole numbers such as [0, 2], got {classes!r}.")
     return labels

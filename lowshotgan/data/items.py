@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lowshotgan.data.base import Source
 from lowshotgan.data.decode import Decoded, check_pixels, decode_bytes, decode_file, finish
+from lowshotgan.data.listing import printable
 from lowshotgan.errors import ImageInputError
 
 PROBED = 16
@@ -37,7 +38,7 @@ class ListSource(Source):
 
     def name(self, index: int) -> str:
         item = self._items[index]
-        return Path(item).as_posix() if isinstance(item, str | Path) else f"image {index}"
+        return printable(Path(item).as_posix()) if isinstance(item, str | Path) else f"image {index}"
 
     def decode(self, index: int) -> Decoded:
         return decode_item(self._items[index], self.name(index), signed=self._signed)
@@ -132,7 +133,7 @@ def decode_item(item: Any, name: str, *, signed: bool = False) -> Decoded:
     if isinstance(item, Image.Image):
         return _decode_pil(item, name)
     if isinstance(item, str | Path):
-        return decode_file(Path(item).expanduser(), str(item))
+        return decode_file(Path(item).expanduser(), printable(str(item)))
     if isinstance(item, bytes | bytearray):
         return decode_bytes(bytes(item), name)
     if isinstance(item, Tensor):

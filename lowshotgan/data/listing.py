@@ -24,6 +24,16 @@ MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\
 """First bytes of the usual formats, asked only for names without an ending."""
 
 
+def member_name(name: str) -> str:
+    """The name of a zip member with ``/`` between folders; some programs on Windows wrote backslashes."""
+    return name.replace("\\", "/")
+
+
+def printable(name: str) -> str:
+    """A name with escapes for bytes that are no text, so that it can be written to a report."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def choose_names(
     names: Iterable[str],
     *,

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from lowshotgan.checks import as_whole
 from lowshotgan.data.audio import Sound, decode_sound, read_sound
 from lowshotgan.data.decode import MAX_FILE_BYTES
-from lowshotgan.data.listing import as_patterns, matches
+from lowshotgan.data.listing import as_patterns, matches, member_name
 from lowshotgan.errors import ConfigError, ImageInputError
 
 ENDINGS = frozenset((".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif"))
@@ -61,7 +62,7 @@ def open_sounds(
     else:
         if include is not None or exclude is not None:
             raise ConfigError("include and exclude are for a folder or zip of recordings; leave them out.")
-        entries = [raw] if isinstance(raw, str | Path | Sound) or _is_pair(raw) else list(raw)
+        entries = [raw] if isinstance(raw, str | Path | Sound) or _is_pair(raw) else _listed(raw)
         found = [Recording(_name(entry, i), partial(_as_sound, entry)) for i, entry in enumerate(entries)]
     if not found:
         raise ImageInputError(f"{path or 'the list'} holds no sound files; put .wav files there.")
@@ -84,14 +85,14 @@ def _chosen(
 def _in_zip(path: Path) -> list[Recording]:
     try:
         archive = zipfile.ZipFile(path)  # stays open for as long as its recordings are held
-        members = [info for info in archive.infolist() if not info.is_dir() and _is_sound(info.filename)]
+        names = {member_name(info.filename): info for info in archive.infolist()}
+        members = {name: info for name, info in sorted(names.items()) if not name.endswith("/") and _is_sound(name)}
     except (zipfile.BadZipFile, OSError) as error:
         raise ImageInputError(f"{path} is not a readable zip ({error}); copy or download it again.") from error
-    for info in members:
+    for info in members.values():
         if info.file_size > MAX_FILE_BYTES or info.flag_bits & 1:
             raise ImageInputError(f"{info.filename} in {path} is encrypted or too large; make a plain zip without it.")
-    members.sort(key=lambda info: info.filename)
-    return [Recording(info.filename, partial(_read_member, archive, info)) for info in members]
+    return [Recording(name, partial(_read_member, archive, info)) for name, info in members.items()]
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Sound:
@@ -110,7 +111,17 @@ def _is_sound(name: str) -> bool:
 
 
 def _is_pair(raw: Any) -> bool:
-    return isinstance(raw, tuple) and len(raw) == 2 and isinstance(raw[1], int)
+    return isinstance(raw, tuple) and len(raw) == 2 and as_whole(raw[1]) is not None
+
+
+def _listed(raw: Any) -> list[Any]:
+    try:
+        return list(raw)
+    except TypeError as error:
+        raise ImageInputError(
+            f"cannot use a {type(raw).__name__} as recordings; pass a folder, zip, file, Sound, (samples, rate), or a "
+            "list of those."
+        ) from error
 
 
 def _name(entry: Any, index: int) -> str:
@@ -123,7 +134,11 @@ def _as_sound(entry: Any) -> Sound:
     if isinstance(entry, str | Path):
         return read_sound(entry)
     if _is_pair(entry):
-        return Sound(torch.as_tensor(entry[0], dtype=torch.float32), entry[1])
+        try:
+            samples = torch.as_tensor(entry[0], dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ImageInputError(f"the samples of (samples, rate) must be numbers (n,), got {error}.") from error
+        return Sound(samples, entry[1])
     raise ImageInputError(
         f"cannot use a {type(entry).__name__} as a recording; pass a path, a Sound or (samples, rate)."
     )

@@ -13,6 +13,8 @@ import numpy as np
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 CODINGS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 17: "ADPCM", 85: "MP3"}
 """Names of some codings that are not read here, for messages."""
+LARGEST_RATE = 1_000_000
+"""Samples per second above which a header is damaged."""
 
 
 class WavError(ValueError):
@@ -50,7 +52,7 @@ def decode_wav(data: bytes) -> tuple[np.ndarray, int]:
     if coding not in (PCM, FLOAT):
         raise CodingError(f"its coding is {CODINGS.get(coding, hex(coding))}")
     width = -(-bits // 8)
-    if not channels or not rate or width not in ((4, 8) if coding == FLOAT else (1, 2, 3, 4)):
+    if not channels or not 0 < rate <= LARGEST_RATE or width not in ((4, 8) if coding == FLOAT else (1, 2, 3, 4)):
         raise WavError(f"it has {channels} channels of {bits} bits at {rate} samples per second")
     whole = content[: len(content) // (width * channels) * width * channels]
     samples = np.frombuffer(whole, f"<f{width}").astype(np.float64) if coding == FLOAT else _integers(whole, width)

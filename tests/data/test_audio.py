@@ -55,6 +55,13 @@ def test_unreadable_sounds_are_explained(tmp_path, monkeypatch):
         read_sound(write(tmp_path / "empty.wav", b"", width=2))
     with pytest.raises(ImageInputError, match="does not exist"):
         read_sound(tmp_path / "b.wav")
+    with pytest.raises(ImageInputError, match="cannot be opened"):
+        read_sound(tmp_path / f"{'long' * 99}.wav")
+    monkeypatch.setattr("lowshotgan.data.audio.MAX_FILE_BYTES", 10)
+    with pytest.raises(ImageInputError, match="512 MiB"):
+        read_sound(tone(440).save(tmp_path / "large.wav"))
+    with pytest.raises(ConfigError, match="rate must be a whole number"):
+        Sound(torch.zeros(2), 16000.0)
     (tmp_path / "a.flac").write_bytes(b"fLaC")
     monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(MissingExtraError, match=r"lowshotgan\[audio\]"):
@@ -69,6 +76,18 @@ def test_resampling_keeps_a_tone(rate, wanted):
     expected = tone(700, wanted).samples
     assert abs(len(found) - len(expected)) <= 1
     middle = slice(200, min(len(found), len(expected)) - 200)
+    assert (found[middle] - expected[middle]).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(44099, 8000), (7919, 8000), (8000, 99991)])
+def test_rates_without_a_common_factor_need_no_large_filter(rate, wanted, monkeypatch):
+    made = []
+    real = torch.sinc
+    monkeypatch.setattr(torch, "sinc", lambda x: made.append(x.numel()) or real(x))
+    found, expected = resample(tone(700, rate).samples, rate, wanted), tone(700, wanted).samples
+    assert max(made) < 2e6
+    assert len(found) == pytest.approx(len(expected), rel=2e-4)
+    middle = slice(200, 2000)
     assert (found[middle] - expected[middle]).abs().max() < 0.02
 
 

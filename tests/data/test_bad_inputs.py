@@ -271,6 +271,7 @@ CASES = {
         {},
         ["claims the shape"],
     ),
+    "idx whose size overflows": (idx(struct.pack(">IIII", 0x803, 2**31, 2**31, 4)), {}, ["claims the shape"]),
     "idx without images": (idx(struct.pack(">IIII", 0x803, 0, 3, 3)), {}, ["claims the shape"]),
     "idx classes without labels": (idx(IDX), {"classes": [1]}, ["train-labels-idx1-ubyte", "add that file"]),
     "idx class that does not occur": (idx(IDX, LABELS), {"classes": [7]}, ["class 7", "0, 1"]),

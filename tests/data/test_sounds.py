@@ -4,6 +4,7 @@ import logging
 import wave
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,8 +53,20 @@ def test_files_and_objects_may_be_mixed(spoken):
     found = open_sounds([path, Sound(NOISE, 8000), (NOISE, 16000)])
     assert [one.label for one in found] == ["1", None, None]
     assert [one.read().rate for one in found] == [8000, 8000, 16000]
+    assert open_sounds((NOISE.numpy(), np.int64(8000)))[0].read().rate == 8000
     with pytest.raises(ImageInputError, match="cannot use a int"):
         open_sounds([3])[0].read()
+    with pytest.raises(ImageInputError, match="cannot use a NoneType"):
+        open_sounds(None)
+    with pytest.raises(ImageInputError, match="must be numbers"):
+        open_sounds((["loud"], 8000))[0].read()
+
+
+def test_a_zip_of_a_windows_program_has_folders(spoken, tmp_path):
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        archive.writestr("sounds\\1\\ann_00.wav", (spoken / "all" / "1" / "ann_00.wav").read_bytes())
+    (found,) = open_sounds(tmp_path / "windows.zip")
+    assert (found.name, found.label, found.read().rate) == ("sounds/1/ann_00.wav", "1", 8000)
 
 
 def test_damage_is_named(spoken, tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import gzip
+import os
 import pickle
 import struct
 import zipfile
@@ -56,6 +57,25 @@ def test_zip_equals_the_folder_it_was_made_of(folder, tmp_path, method):
     assert same(pixels(source), pixels(plain))
     assert sorted(tmp_path.rglob("*")) == before, "nothing is unpacked"
     assert same(pixels(copy.deepcopy(source)), pixels(source))
+
+
+def test_a_zip_of_a_windows_program_has_folders(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        archive.writestr("pictures\\a\\00.png", (folder / "a" / "00.png").read_bytes())
+    source = open_source(tmp_path / "windows.zip")
+    assert (source.name(0), source.label(0)) == ("pictures/a/00.png", "a")
+    assert same(pixels(source), pixels(open_source(folder / "a" / "00.png")))
+
+
+def test_names_that_are_no_text_can_be_written_down(tmp_path, drawings):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        drawings[0].save(path)
+    except OSError:
+        pytest.skip("this file system wants UTF-8")
+    for source in (open_source(tmp_path), open_source([path])):
+        assert source.name(0).encode("utf-8").endswith(b".png")
+        assert same(pixels(source), [np.asarray(drawings[0])])
 
 
 def test_zip_without_the_usual_ending(folder, tmp_path):
@@ -254,7 +274,7 @@ def write_idx(folder, part="train", count=20, side=6, *, zipped=True, separator=
 def test_idx_files(tmp_path, zipped, separator):
     folder = write_idx(tmp_path / "idx", zipped=zipped, separator=separator)
     write_idx(folder, "t10k", count=5, zipped=zipped, separator=separator)
-    source = open_source(folder, classes=[1, 3])
+    source = open_source(folder, classes=np.array([1, 3]))
     assert isinstance(source, IdxSource)
     assert [source.name(i) for i in range(3)] == ["train/00001", "train/00003", "train/00005"]
     assert [int(image[0, 0, 0]) for image in pixels(source)] == list(range(1, 20, 2))

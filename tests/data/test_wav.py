@@ -65,7 +65,8 @@ def test_a_file_cut_short_gives_what_there_is():
 @pytest.mark.parametrize(
     "data",
     [b"", b"RIFFnothing", b"ID3" + bytes(40), wav(b"", coding=1, bits=16)[:30], wav(b"", coding=3, bits=16),
-     wav(b"", coding=1, bits=16, channels=0), wav(b"", coding=1, bits=40)],
+     wav(b"", coding=1, bits=16, channels=0), wav(b"", coding=1, bits=40),
+     wav(integers(2), coding=1, bits=16, rate=2_000_000_011)],
 )  # fmt: skip
 def test_other_bytes_are_refused(data):
     with pytest.raises(WavError):
