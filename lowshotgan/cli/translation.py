@@ -92,7 +92,7 @@ def translate(
 
         system = api.load(model, **given(device=device, local_files_only=offline or None))
         if save_code is not None:
-            system.encode_exemplars(exemplars[0], name=Path(exemplars[0]).stem, **settings).save(save_code)
+            system.encode_exemplars(exemplars[0], name=_name(exemplars[0]), **settings).save(save_code)
         if content is not None:
             made = system.translate(content, _by_name(exemplars), **settings, **drawing)
             if output is not None:
@@ -113,7 +113,12 @@ def _check_wishes(content: str | None, exemplars: tuple[str, ...], files: dict[s
 
 def _by_name(exemplars: tuple[str, ...]) -> dict[str, str] | None:
     """Class name -> path, the name being the folder's or file's."""
-    named = {Path(path).stem: path for path in exemplars}
+    named = {_name(path): path for path in exemplars}
     if len(named) != len(exemplars):
         raise ConfigError("two exemplars have the same name; rename one folder, names stand for classes.")
     return named or None
+
+
+def _name(exemplars: str) -> str:
+    path = Path(exemplars).resolve()
+    return path.name if path.is_dir() else path.stem

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def load_classes(
 
     Args:
         data: a folder or zip with one sub-folder per class, a mapping from class name to images (anything
-            ``open_source`` opens), or a ``ClassSet``.
+            ``open_source`` opens), or a ``ClassSet``, which is returned as it is.
         resolution: side of the prepared images in pixels.
         classes: the classes to use; a list of names, or a text file with one on each line (lines such as
             ``class/file.png`` count as their class). All if left out.
@@ -46,13 +47,19 @@ def load_classes(
 
     Raises:
         ImageInputError: if images lie outside class folders, a named class does not exist, or fewer than two are left.
+        ConfigError: for a class list that cannot be read, or one to choose from a ``ClassSet``.
     """
     if isinstance(data, ClassSet):
+        if classes is not None or without is not None:
+            raise ConfigError(
+                "the classes of a ClassSet are chosen already; give classes and without to load_classes()."
+            )
         return data
     names, source = _open_classes(data)
     chosen = _choose(sorted(set(names)), _class_list(classes), _class_list(without), source.description)
-    rows = [row for row, name in enumerate(names) if name in chosen]
-    labels = torch.tensor([chosen.index(names[row]) for row in rows])
+    places = {name: label for label, name in enumerate(chosen)}
+    rows = [row for row, name in enumerate(names) if name in places]
+    labels = torch.tensor([places[names[row]] for row in rows])
     images = ImageSet(
         Subset(source, rows), Preprocess(resolution, fit=fit, background=background, enlarge=enlarge),
         memory_limit=memory_limit,
@@ -104,6 +111,13 @@ class ClassSet:
     @cached_property
     def _labels_digest(self) -> str:
         return hashlib.sha256(json.dumps(self.labels.tolist()).encode()).hexdigest()
+
+    def at(self, resolution: int) -> "ClassSet":
+        """The same images, prepared at another resolution."""
+        if resolution == self.images.resolution:
+            return self
+        images = ImageSet(self.images.source, replace(self.images.preprocess, resolution=resolution))
+        return ClassSet(images, self.labels, self.classes)
 
     def of_class(self, name: str) -> Tensor:
         """``(N, 3, R, R)`` uint8 images of one class.
@@ -181,11 +195,13 @@ def _class_list(given: Sequence[str] | str | Path | None) -> list[str] | None:
     if given is None or not isinstance(given, str | Path):
         return None if given is None else [str(name) for name in given]
     try:
-        lines = Path(given).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = Path(given).expanduser().read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise ConfigError(
             f"the class list {given} cannot be read ({error.strerror}); pass names or a text file."
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the class list {given} is no text in UTF-8 ({error.reason}); save it as such.") from error
     return list(dict.fromkeys(line.strip().split("/", 1)[0] for line in lines if line.strip()))
 
 

@@ -112,16 +112,21 @@ class ClassTranslator(Translator):
         self, reference: Any, content: Tensor | None = None, **data: Any
     ) -> tuple[list[Target], dict[str, Tensor]]:
         """See ``Translator.evaluation_data``."""
-        found = load_classes(reference, resolution=self.config.resolution, **data)
+        found = load_classes(reference, resolution=self.config.resolution, **data).at(self.config.resolution)
         classes = {name: found.of_class(name) for name in found.classes}
         known = set(self.classes or ())
         unseen = [name for name in classes if name not in known] or list(classes)
-        others = [name for name in classes if name not in unseen]
-        targets = []
-        for name in unseen:
-            pool = [classes[other] for other in others or [other for other in classes if other != name]]
-            targets.append(Target(name, torch.cat(pool) if content is None else content))
-        return targets, classes
+        if content is not None:
+            return [Target(name, content) for name in unseen], classes
+        others = set(classes) - set(unseen)
+        owners = [name for name, images in classes.items() for _ in range(len(images))]
+
+        def rows(target: str) -> list[int]:
+            """The images of seen classes, and without any of all but the target's."""
+            return [row for row, owner in enumerate(owners) if (owner in others if others else owner != target)]
+
+        pool = torch.cat(list(classes.values()))
+        return [Target(name, pool, rows=rows(name)) for name in unseen], classes
 
     def read_shots(self, shots: Any, **options: Any) -> ImageSet:
         """K images of one class; see ``load_one_class``."""

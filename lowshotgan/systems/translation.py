@@ -54,10 +54,9 @@ class Translation(Generation):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         per_class = len(self) // max(len(self.classes), 1)
-        paths = []
+        names, paths = _file_names(self.classes), []
         for index, image in enumerate(to_pil(self.tensor)):
-            name = _file_name(self.classes[index // per_class])
-            paths.append(folder / f"{prefix}{name}-{index % per_class:06d}.png")
+            paths.append(folder / f"{prefix}{names[index // per_class]}-{index % per_class:06d}.png")
             image.save(paths[-1])
         return paths
 
@@ -65,8 +64,8 @@ class Translation(Generation):
 class Translator(System):
     """Base of the systems that redraw content images in the manner of exemplars.
 
-    A subclass says how exemplars become codes (``_encode``), how content becomes images of a code (``_redraw``), and of
-    what number height and width must be multiples (``size_multiple``).
+    A subclass says how exemplars become codes (``_encode``), how content becomes images of a code (``_redraw``), of what
+    number height and width must be multiples (``size_multiple``), and how small they may be (``config.least_side``).
     """
 
     own_evaluation = True
@@ -278,18 +277,24 @@ class Translator(System):
 
     def _check_tensor(self, images: Tensor) -> Tensor:
         batch = (images[None] if images.ndim == 3 else images).detach().float().cpu()
-        multiple = self.size_multiple
+        multiple, least = self.size_multiple, self.config.least_side
         if batch.ndim != 4 or batch.shape[1] != 3 or not len(batch):
             raise ImageInputError(f"tensors must be (N, 3, H, W) in [-1, 1], got {tuple(images.shape)}.")
-        if batch.shape[2] % multiple or batch.shape[3] % multiple or min(batch.shape[2:]) < multiple:
+        if batch.shape[2] % multiple or batch.shape[3] % multiple or min(batch.shape[2:]) < least:
             raise ImageInputError(
-                f"{self.arch} takes heights and widths that are multiples of {multiple}, got {tuple(batch.shape[2:])}; "
-                f"resize to {self.config.resolution} or pass PIL images, which are resized."
+                f"{self.arch} takes heights and widths that are multiples of {multiple} and at least {least}, got "
+                f"{tuple(batch.shape[2:])}; resize to {self.config.resolution} or pass PIL images, which are resized."
             )
         if not bool(torch.isfinite(batch).all()) or float(batch.abs().max()) > 1.001:
             raise ImageInputError("tensors must hold finite values in [-1, 1]; convert with image / 127.5 - 1.")
         return batch
 
 
-def _file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+def _file_names(classes: Sequence[str]) -> list[str]:
+    """Names of classes as parts of file names; those that would be one get their number."""
+    found: list[str] = []
+    for number, name in enumerate(classes):
+        plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+        taken = {other.casefold() for other in found}
+        found.append(f"{plain}-class-{number}" if plain.casefold() in taken else plain)
+    return found

@@ -25,11 +25,13 @@ class Target:
         name: of the class, as among the real images.
         content: ``(N, 3, H, W)`` uint8, what may be translated.
         options: of ``generate``, such as the direction between two domains.
+        rows: those of ``content`` that may be; all if left out.
     """
 
     name: str
     content: Tensor
     options: Mapping[str, Any] = field(default_factory=dict)
+    rows: Sequence[int] | None = None
 
 
 def evaluate_translator(
@@ -61,16 +63,17 @@ def translate_into(
         n: translations over all targets.
 
     Raises:
-        ConfigError: if there is no target, or a class has fewer images than two, or than twice the shots.
+        ConfigError: if there is no target, a class has fewer images than two, or a target too few for exemplars in one
+            half and two images in the other.
     """
     positive("shots", shots)
     each = max(2, int(positive("n", n)) // max(len(targets), 1))
     poor = [name for name, images in real.images.items() if len(images) < 2]
-    poor += [one.name for one in targets if len(real.fitted(one.name)) < shots]
+    poor += [one.name for one in targets if len(real.fitted(one.name)) < shots or len(real.reference(one.name)) < 2]
     if poor or not targets:
         raise ConfigError(
-            f"too few images of {', '.join(sorted(set(poor))) or 'any class'}: half of them are kept for the comparison, "
-            f"the others must be {shots} or more where translations go."
+            f"too few images of {', '.join(sorted(set(poor))) or 'any class'}: half of them are kept for the comparison, 2 "
+            f"or more where translations go, and the others must be {shots} or more there."
         )
     return {
         target.name: _translated(system, target, real.fitted(target.name), number, each, shots)
@@ -81,9 +84,10 @@ def translate_into(
 def _translated(
     system: "Translator", target: Target, exemplars: Tensor, number: int, count: int, shots: int
 ) -> Translations:
-    contents, shown = pairing(count, number, len(target.content), len(exemplars), shots)
+    rows = range(len(target.content)) if target.rows is None else target.rows
+    chosen, shown = pairing(count, number, len(rows), len(exemplars), shots)
     codes = system.encode_each(from_uint8(exemplars), **target.options)
-    content = target.content[contents]
+    content = target.content[[rows[place] for place in chosen]]
     averaged = torch.stack([codes[rows].mean(dim=0) for rows in shown])
     drawn = system.redraw(from_uint8(content), averaged, **target.options)
     return Translations(to_uint8(drawn), content)

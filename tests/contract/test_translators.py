@@ -1,5 +1,6 @@
 """What every system that translates by exemplars must keep."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,10 @@ def test_the_command_draws_grids_folders_and_codes(model, folders, tmp_path, cap
     assert (tmp_path / "b.png").is_file()
     assert run(["translate", saved, "--content", one, "--exemplars", code, "--grid", str(tmp_path / "c.foo")]) == 1
     assert "ends in .png" in capsys.readouterr().err
+    dotted = [str(shutil.copytree(folders / "one", tmp_path / name)) for name in ("v1.1", "v1.2")]  # no file endings
+    arguments = ["--content", one, "--exemplars", dotted[0], "--exemplars", dotted[1], "--output", str(tmp_path / "v")]
+    assert run(["translate", saved, *arguments]) == 0
+    assert {path.name[:4] for path in (tmp_path / "v").iterdir()} == {"v1.1", "v1.2"}
 
 
 @pytest.mark.parametrize("system", [name for name in TRANSLATORS if "finetune" in VERBS[name]])

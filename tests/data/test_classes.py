@@ -51,6 +51,20 @@ def test_class_lists_choose_and_leave_out(folder, tmp_path_factory):
     data = load_classes(folder, resolution=8, without=["kiwi"])
     assert data.classes == ("apple", "fig", "pear") and data.labels.max() == 2
     assert data.describe() != load_classes(folder, resolution=8).describe()
+    listed.write_bytes("\ufefffig\npear\n".encode())  # as some editors begin a text
+    assert load_classes(folder, resolution=8, classes=listed).classes == ("fig", "pear")
+    listed.write_bytes("b\xe9b\xe9\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load_classes(folder, resolution=8, classes=listed)
+    with pytest.raises(ConfigError, match="chosen already"):
+        load_classes(data, resolution=8, classes=["fig", "pear"])
+
+
+def test_the_same_images_at_another_resolution(folder):
+    data = load_classes(folder, resolution=12, without=["kiwi"])
+    smaller = data.at(8)
+    assert data.at(12) is data and smaller.classes == data.classes and torch.equal(smaller.labels, data.labels)
+    assert torch.equal(smaller.images.uint8(), load_classes(folder, resolution=8, without=["kiwi"]).images.uint8())
 
 
 def test_images_of_one_class_are_no_folder_of_classes(folder, tmp_path_factory):

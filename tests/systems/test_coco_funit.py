@@ -103,7 +103,16 @@ def test_training_reconstructs_better(tmp_path):
     assert result.model.classes == ["-1", "1"] and result.model.discriminator.embedding.num_embeddings == 2
 
 
-@pytest.mark.parametrize("options", [{"bias_dim": -1}, {"content_aware": 1}, {"resolution": 40}, {"width": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bias_dim": -1},
+        {"content_aware": 1},
+        {"resolution": 40},
+        {"resolution": 32, "discriminator_stages": 4},
+        {"width": 0},
+    ],
+)
 def test_unusable_configurations_are_refused(options):
     with pytest.raises(ConfigError):
         make_config(CocoFUNIT, options)

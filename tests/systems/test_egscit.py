@@ -231,6 +231,12 @@ def test_translation_is_deterministic_and_noise_has_a_seed(model):
     torch.testing.assert_close(one_by_one, noisy, atol=1e-5, rtol=1e-4)
 
 
+def test_images_too_small_for_the_networks_are_refused(model):
+    assert model.translate(noise(1)[..., :4, :4], noise(1)).tensor.shape == (1, 3, 4, 4)
+    with pytest.raises(ImageInputError, match="at least 4"):
+        model.translate(noise(1)[..., :2, :2], noise(1))
+
+
 def test_exaggeration_beyond_the_exemplars_stays_an_image(model):
     made = model.translate(
         noise(2), torch.full((1, 3, 20, 20), 0.3), strength=2.0

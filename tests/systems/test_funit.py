@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lowshotgan.api import create_model, evaluate, finetune, load, train
+from lowshotgan.data.classes import load_classes
 from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, DeltaError, ImageInputError, RecipeError, WeightsFormatError
@@ -289,6 +290,8 @@ def test_several_classes_give_a_grid(model, tmp_path):
     assert made.grid().size == (3 * 18 + 2, 3 * 18 + 2)
     names = [path.name for path in made.save(tmp_path)]
     assert names[0] == "a-000000.png" and names[-1] == "b-000002.png" and len(list(tmp_path.iterdir())) == 6
+    alike = model.translate(noise(2), {"red & blue": a, "red + blue": b}).save(tmp_path / "alike")
+    assert len(set(alike)) == len(list((tmp_path / "alike").iterdir())) == 4
     codes = [model.encode_exemplars(a, name="one"), model.encode_exemplars(b, name="two")]
     assert model.translate(noise(1), codes).classes == ("one", "two")
 
@@ -335,6 +338,8 @@ def test_strength_goes_from_the_content_itself_to_the_class(model):
      ({"content": noise(1)}, ConfigError, "needs exemplars"),
      ({"content": noise(1, side=18), "exemplars": noise(1)}, ImageInputError, "multiples of 4"),
      ({"content": noise(1) * 3, "exemplars": noise(1)}, ImageInputError, r"\[-1, 1\]"),
+     ({"content": noise(1, side=4), "exemplars": noise(1)}, ImageInputError, "at least 8"),
+     ({"content": noise(1), "exemplars": noise(1, side=4)}, ImageInputError, "at least 8"),
      ({"content": noise(1)[:, :2], "exemplars": noise(1)}, ImageInputError, "N, 3, H, W"),
      ({"content": noise(1), "exemplars": {}}, ConfigError, "at least one class"),
      ({"content": noise(1), "exemplars": noise(1), "truncation": 0.5}, ConfigError, "truncation"),
@@ -401,7 +406,7 @@ def test_a_list_of_folders_zips_and_codes_is_one_of_classes(model, two_classes, 
 @pytest.mark.parametrize(
     "options",
     [{"resolution": 18}, {"resolution": 4}, {"discriminator_blocks": 5}, {"dialect": "odd"}, {"width": 0},
-     {"num_classes": True}],
+     {"num_classes": True}, {"resolution": 8, "content_downs": 3, "discriminator_blocks": 2}],
 )  # fmt: skip
 def test_unusable_configurations_are_refused(options):
     with pytest.raises(ConfigError):
@@ -410,7 +415,15 @@ def test_unusable_configurations_are_refused(options):
 
 @pytest.mark.parametrize(
     "options",
-    [{"steps": 0}, {"ema_decay": 1.0}, {"penalty": "none"}, {"sampling": "pairs"}, {"matching_weight": -1.0}],
+    [
+        {"steps": 0},
+        {"ema_decay": 1.0},
+        {"penalty": "none"},
+        {"sampling": "pairs"},
+        {"matching_weight": -1.0},
+        {"penalty_weight": -1.0},
+        {"ema_rampup": -0.1},
+    ],
 )
 def test_unusable_training_settings_are_refused(options):
     with pytest.raises(ConfigError):
@@ -607,3 +620,21 @@ def test_evaluation_translates_into_unseen_classes_by_a_fixed_pairing(folders):
         evaluate(system, pictures, shots=9, n=8, extractor="rand-vgg11-s0")
     with pytest.raises(ConfigError, match="takes no train"):
         evaluate(system, pictures, train=pictures["class-0"])
+    few = pictures | {"class-2": pictures["class-2"][:3]}
+    with pytest.raises(ConfigError, match="too few images of class-2: .*2 or more"):
+        evaluate(system, few, shots=1, n=8, extractor="rand-vgg11-s0")
+
+
+def test_contents_to_evaluate_are_those_of_the_other_classes_and_kept_once(folders):
+    system = make_system(num_classes=2)
+    system.details["classes"] = ["class-0", "class-1"]
+    prepared = load_classes(folders, resolution=18)  # as training cuts its images from
+    targets, classes = system.evaluation_data(prepared)
+    assert [target.name for target in targets] == ["class-2", "class-3"] and classes["class-0"].shape == (5, 3, 16, 16)
+    seen = torch.cat([classes["class-0"], classes["class-1"]])
+    assert all(torch.equal(target.content[target.rows], seen) for target in targets)
+    assert targets[0].content is targets[1].content
+    del system.details["classes"]
+    for target in system.evaluation_data(prepared)[0]:
+        others = torch.cat([images for name, images in classes.items() if name != target.name])
+        assert torch.equal(target.content[target.rows], others)

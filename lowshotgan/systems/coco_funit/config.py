@@ -46,12 +46,17 @@ class CocoFUNITConfig:
             least = 0 if name == "bias_dim" else 1
             if name != "content_aware" and value < least:
                 raise ConfigError(f"{name} must be at least {least}, got {value!r}.")
-        multiple = max(2**self.content_downs, 2**self.class_downs, 2**self.discriminator_stages)
-        if self.resolution % 2**self.content_downs or self.resolution < multiple:
+        least = max(self.least_side, 2**self.discriminator_stages)
+        if self.resolution % 2**self.content_downs or self.resolution < least:
             raise ConfigError(
-                f"resolution must be a multiple of {2**self.content_downs} and at least {multiple} for these networks, "
+                f"resolution must be a multiple of {2**self.content_downs} and at least {least} for these networks, "
                 f"got {self.resolution}."
             )
+
+    @property
+    def least_side(self) -> int:
+        """The least height and width that the generator takes: layouts are padded by reflection, by 2 on each side."""
+        return int(max(3 * 2**self.content_downs, 2**self.class_downs))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,11 @@ class EGSCITConfig:
             if side is not None and (side % multiple or side < least):
                 raise ConfigError(f"{name} must be a multiple of {multiple} and at least {least}, got {side!r}.")
 
+    @property
+    def least_side(self) -> int:
+        """The least height and width that the generator takes: images are padded by 3 by reflection, latents by 1."""
+        return int(max(4, 2**self.levels))
+
 
 @dataclass(frozen=True)
 class EGSCITTraining:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lowshotgan.checks import not_negative, one_of, positive
+from lowshotgan.checks import given, not_negative, one_of, positive
 from lowshotgan.errors import ConfigError
 from lowshotgan.systems.class_training import ClassTraining
 
@@ -52,12 +52,17 @@ class FUNITConfig:
         one_of("dialect", self.dialect, ("official", "clean"))
         if self.discriminator_blocks % 2:
             raise ConfigError(f"discriminator_blocks must be even, got {self.discriminator_blocks}.")
-        multiple = max(2**self.content_downs, 2**self.class_downs, 2 ** (self.discriminator_blocks // 2))
-        if self.resolution % 2**self.content_downs or self.resolution < multiple:
+        least = max(self.least_side, 2 ** (self.discriminator_blocks // 2))
+        if self.resolution % 2**self.content_downs or self.resolution < least:
             raise ConfigError(
-                f"resolution must be a multiple of {2**self.content_downs} and at least {multiple} for these networks, "
+                f"resolution must be a multiple of {2**self.content_downs} and at least {least} for these networks, "
                 f"got {self.resolution}."
             )
+
+    @property
+    def least_side(self) -> int:
+        """The least height and width that the generator takes: layouts are padded by reflection."""
+        return int(max(2 ** (self.content_downs + 1), 2**self.class_downs))
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class FUNITTraining(ClassTraining):
         super().__post_init__()
         not_negative(self, "weight_decay", "warm_up")
         one_of("penalty", self.penalty, PENALTIES)
+        not_negative(self, *given(penalty_weight=self.penalty_weight, ema_rampup=self.ema_rampup))
 
     @property
     def penalty_strength(self) -> float:
