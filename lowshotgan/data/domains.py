@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lowshotgan.data.dataset import ImageSet, load_images
-from lowshotgan.errors import ImageInputError
+from lowshotgan.errors import ConfigError, ImageInputError
 from lowshotgan.types import Batches
 
 
@@ -19,14 +19,21 @@ def load_domains(data: Any, *, resolution: int, **options: Any) -> "DomainPair":
 
     Args:
         data: a folder with exactly two sub-folders, or a mapping from two names to images (anything ``load_images``
-            takes). In order of their names the first is domain a, the second b.
+            takes). In order of their names the first is domain a, the second b. Or a ``DomainPair`` of this resolution,
+            which is returned as it is.
         resolution: side of the prepared images in pixels.
         options: of ``load_images``, for both.
 
     Raises:
         ImageInputError: if there are not exactly two, or images cannot be read.
+        ConfigError: for a ``DomainPair`` of another resolution.
     """
     if isinstance(data, DomainPair):
+        found = data.images["a"].resolution
+        if found != resolution:
+            raise ConfigError(
+                f"the DomainPair has images of {found} px, where {resolution} px are needed; pass what it was made of."
+            )
         return data
     parts = dict(data) if isinstance(data, Mapping) else _sub_folders(data)
     if len(parts) != 2:

@@ -85,7 +85,7 @@ def load_pairs(
             * a folder with sub-folders ``source`` and ``target``;
             * a folder, zip or list of images twice as wide as high: source on the left, target on the right;
             * any other folder, zip or list of images: targets whose partners are not known;
-            * a ``PairSet``, which is returned as it is.
+            * a ``PairSet`` of this resolution and these channels, which is returned as it is.
         resolution: side of the prepared images in pixels.
         fit: as for ``load_images``; so are ``background``, ``enlarge`` and ``channels``.
         k: number of pairs to draw at random; all if left out.
@@ -95,11 +95,13 @@ def load_pairs(
     Raises:
         ImageInputError: for names or numbers that do not match, partners of different sizes, a pair given twice, no
             pairs, or unreadable images.
-        ConfigError: for anything that cannot be pairs, or partners that are both given and to be made.
+        ConfigError: for anything that cannot be pairs, partners that are both given and to be made, or a ``PairSet`` that
+            is not what is asked for.
     """
     if isinstance(pairs, PairSet):
-        if partners is not None:
-            raise ConfigError("a PairSet is prepared already; give partners to the load_pairs() that makes it.")
+        if partners is not None or k is not None:
+            raise ConfigError("a PairSet is prepared already; give partners and k to the load_pairs() that makes it.")
+        _check_prepared(pairs, resolution, channels)
         return pairs
     source, target, images = _open(pairs)
     if partners is not None:
@@ -262,6 +264,15 @@ def _by_stem(source: Source) -> dict[str, int]:
             f"{source.description} holds {twice[0]} more than once, with different endings; keep one of them."
         )
     return {stem: index for index, stem in enumerate(stems)}
+
+
+def _check_prepared(pairs: PairSet, resolution: int, channels: int) -> None:
+    found = pairs.target.preprocess
+    if (found.resolution, found.channels) != (resolution, channels):
+        raise ConfigError(
+            f"the PairSet has images of {found.resolution} px and {found.channels} channels, where {resolution} px and "
+            f"{channels} are needed; pass what it was made of, or prepare it so."
+        )
 
 
 def _check_sizes(source: Source, target: Source, indices: Sequence[int]) -> None:

@@ -9,6 +9,8 @@ from lowshotgan.types import ParamGroup
 
 MIN_BATCH = 8
 """Fewest shots in one step; fewer are repeated, because batch norm needs a batch."""
+MIN_SHARE = 2
+"""Fewest of them in one process, for the same reason."""
 FEWEST_AVERAGED = 200
 """Stages of fewer steps are not averaged."""
 EMA_RAMPUP = 0.2
@@ -16,8 +18,9 @@ EMA_RAMPUP = 0.2
 
 
 def shots_per_step(batch_size: int, shots: int, world_size: int) -> int:
-    """How many of ``shots`` to take per step: all if they fit, at least ``MIN_BATCH``, a multiple of ``world_size``."""
-    wanted = max(min(batch_size, shots), min(MIN_BATCH, batch_size))
+    """How many of ``shots`` to take per step: all if they fit, at least ``MIN_BATCH``, a multiple of ``world_size``, and
+    ``MIN_SHARE`` for each process."""
+    wanted = max(min(batch_size, shots), min(MIN_BATCH, batch_size), MIN_SHARE * world_size)
     return -(-wanted // world_size) * world_size
 
 

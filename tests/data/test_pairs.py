@@ -196,3 +196,13 @@ def test_partners_are_made_by_a_function(tmp_path):
         load_pairs((to_pil(FLAT), to_pil(LINE)), resolution=SIDE, partners=lambda image: image)
     with pytest.raises(ConfigError, match="prepared already"):
         load_pairs(load_pairs(folder, resolution=SIDE), resolution=SIDE, partners=lambda image: image)
+
+
+def test_prepared_pairs_are_taken_as_they_are_or_refused():
+    found = load_pairs((to_pil(FLAT), to_pil(LINE)), resolution=SIDE)
+    assert load_pairs(found, resolution=SIDE) is found
+    for other in ({"resolution": 2 * SIDE}, {"resolution": SIDE, "channels": 1}):
+        with pytest.raises(ConfigError, match="are needed"):
+            load_pairs(found, **other)
+    with pytest.raises(ConfigError, match="k to the load_pairs"):
+        load_pairs(found, resolution=SIDE, k=2)

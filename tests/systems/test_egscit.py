@@ -291,6 +291,8 @@ def test_two_folders_are_two_domains(domains, tmp_path):
     assert pair.names == {"a": "bright", "b": "dark"} and len(pair) == 7 and len(pair.images["b"]) == 3
     assert pair.describe() == load_domains(domains, resolution=16).describe()
     assert load_domains(pair, resolution=16) is pair
+    with pytest.raises(ConfigError, match="of 16 px, where 20"):
+        make_system().read_data(pair)
     (tmp_path / "third").mkdir()
     with pytest.raises(ImageInputError, match="exactly two, found 3"):
         load_domains(tmp_path, resolution=16)

@@ -95,3 +95,11 @@ def test_the_release_has_no_averages(arch):
     model = make(arch)
     for settings in (model.Training, model.FineTuning):
         assert settings(**settings.PRESETS["parity"]).ema_half_life == 0 < settings().ema_half_life
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "shots", "world_size", "expected"),
+    [(64, 1, 1, 8), (64, 10, 1, 10), (64, 33, 2, 34), (64, 1, 8, 16), (2, 1, 2, 4), (4, 65, 1, 4)],
+)
+def test_every_process_has_shots_enough_to_normalise_over(batch_size, shots, world_size, expected):
+    assert paired.shots_per_step(batch_size, shots, world_size) == expected
