@@ -2,16 +2,16 @@
 
 import csv
 import hashlib
-import io
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lowshotgan.checks import whole
 from lowshotgan.data.base import Source, Subset
 from lowshotgan.data.batches import Share
 from lowshotgan.data.dataset import ImageSet, draw_subset
@@ -19,6 +19,7 @@ from lowshotgan.data.decode import Decoded
 from lowshotgan.data.images import from_uint8
 from lowshotgan.data.preprocess import Preprocess
 from lowshotgan.data.sources import open_source
+from lowshotgan.data.tables import csv_lines, split_hint
 from lowshotgan.errors import ConfigError, ImageInputError
 
 
@@ -88,8 +89,10 @@ def load_categories(
         ConfigError: for an unusable option.
     """
     preprocess = Preprocess(resolution, fit=fit, background=background)
+    if limit is not None:
+        whole("limit", limit)
     if isinstance(data, CategorySet):
-        return data
+        return _checked(data, categories, resolution)
     source, names = _named(data, labels, columns, source_options, wanted=categories)
     _check_all_there(names, categories, source)
     indices = _chosen(names, categories, limit)
@@ -204,7 +207,7 @@ def _named(
 ) -> tuple[Source, list[str]]:
     """Images and the category of each; of a mapping only those ``wanted``."""
     if isinstance(data, Mapping) and labels is None:
-        chosen = {str(name): images for name, images in data.items() if wanted is None or name in wanted}
+        chosen = {str(name): images for name, images in data.items() if wanted is None or str(name) in wanted}
         parts = {name: open_source(images, **source_options) for name, images in chosen.items()}
         return _Joined(parts), [name for name, part in parts.items() for _ in range(len(part))]
     source = open_source(data, **source_options)
@@ -229,21 +232,24 @@ def _labels_of(source: Source, data: Any, labels: Any, columns: Sequence[str]) -
         if missing:
             raise ImageInputError(f"{labels} has no line for {missing[0]}; its first column must be the file.")
         return [table[file] for file in files]
-    return [str(label) for label in labels]
+    if isinstance(labels, Mapping) or not isinstance(labels, Iterable):
+        raise ImageInputError(f"labels must be a list with one for each image, or a .csv, got {labels!r}.")
+    return [str(label) for label in (labels.tolist() if isinstance(labels, Tensor) else labels)]
 
 
 def _read_table(data: Any, name: str | Path, columns: Sequence[str]) -> dict[str, str]:
     try:
-        text = _text_of(data, name)
-        rows = list(csv.DictReader(io.StringIO(text)))
+        header, *lines = csv_lines(_text_of(data, name)) or [[]]
     except (OSError, KeyError, UnicodeDecodeError, zipfile.BadZipFile, csv.Error) as error:
         raise ImageInputError(f"the labels {name} cannot be read ({error}); give a .csv with a header.") from error
-    header = list(rows[0]) if rows else []
     wanted = list(columns) or header[1:2]
     absent = [column for column in wanted if column not in header]
     if not wanted or absent:
-        raise ConfigError(f"{name} has the columns {', '.join(header) or 'none'}; it lacks {absent or 'a label'}.")
-    return {row[header[0]]: " ".join(row[column] for column in wanted) for row in rows}
+        raise ConfigError(
+            f"{name} has the columns {', '.join(header) or 'none'}; it lacks {absent or 'a label'}.{split_hint(header)}"
+        )
+    rows = [dict(zip(header, [*line, *[""] * len(header)], strict=False)) for line in lines]
+    return {row[header[0]]: " ".join(row[column] for column in wanted).strip() for row in rows}
 
 
 def _text_of(data: Any, name: str | Path) -> str:
@@ -253,6 +259,16 @@ def _text_of(data: Any, name: str | Path) -> str:
             return archive.read(str(name)).decode("utf-8-sig")
     beside = where / name if where is not None and where.is_dir() and (where / name).is_file() else Path(name)
     return beside.read_text(encoding="utf-8-sig")
+
+
+def _checked(data: CategorySet, categories: Sequence[str], resolution: int) -> CategorySet:
+    """``data`` if its labels and images are what a model of these categories and this side takes."""
+    if data.categories != tuple(categories) or data.images.resolution != resolution:
+        raise ConfigError(
+            f"these images have the categories {', '.join(data.categories)} at {data.images.resolution} px, but "
+            f"{', '.join(categories)} at {resolution} px are needed; load them with load_categories(..., categories)."
+        )
+    return data
 
 
 def _chosen(names: Sequence[str], categories: Sequence[str], limit: int | None) -> list[int]:

@@ -6,7 +6,7 @@ KG-GAN (Chang et al., arXiv 1905.12261) learns categories without images from su
 """
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lowshotgan.checks import one_of
 from lowshotgan.data.images import from_uint8
+from lowshotgan.data.tables import csv_lines, read_array, split_hint
 from lowshotgan.errors import ConfigError
 from lowshotgan.types import PathLike
 
@@ -96,6 +97,12 @@ class Knowledge:
         """
         if not table:
             raise ConfigError("the table of attributes is empty; pass at least one category.")
+        for name, attributes in table.items():
+            if not isinstance(attributes, Mapping):
+                raise ConfigError(
+                    f"category {name!r} needs attributes by group, such as {{'colour': 'red'}}, got {attributes!r}; "
+                    "vectors go into Knowledge.from_table."
+                )
         groups = {group: None for attributes in table.values() for group in attributes}
         for name, attributes in table.items():
             missing = [group for group in groups if group not in attributes]
@@ -106,7 +113,9 @@ class Knowledge:
         values = {g: sorted({v for a in table.values() for v in _values(a[g])}) for g in groups}
         dimensions = tuple(f"{group}={value}" for group in groups for value in values[group])
         rows = torch.stack([attribute_vector(attributes, dimensions) for attributes in table.values()])
-        return cls(tuple(table), rows, dimensions, None if nuisance is None else dict(nuisance), "attributes")
+        return cls(
+            tuple(map(str, table)), rows, dimensions, None if nuisance is None else dict(nuisance), "attributes"
+        )
 
     @classmethod
     def from_table(cls, names: Sequence[str], matrix: Any, *, source: str = "table") -> "Knowledge":
@@ -124,8 +133,8 @@ class Knowledge:
         Raises:
             ConfigError: if the encoder's vectors differ in length.
         """
-        texts = [torch.as_tensor(one, dtype=torch.float32) for one in embeddings]
-        means = [one.reshape(-1, one.shape[-1]).mean(dim=0) for one in texts]
+        texts = [_numbers(one) for one in embeddings]
+        means = [one.reshape(-1, one.shape[-1] if one.ndim else 1).mean(dim=0) for one in texts]
         return cls.from_table(names, means, source=TEXTS)
 
     @classmethod
@@ -154,7 +163,7 @@ class Knowledge:
         """A ``.csv`` (first column the name; numbers are values, words are attributes) or a ``.npy`` with ``names``.
 
         Args:
-            path: the file.
+            path: the file. Space around the cells of a ``.csv`` and lines without any text do not count.
             names: of the categories of a ``.npy``.
             nuisance: as for ``from_attributes``.
 
@@ -165,21 +174,8 @@ class Knowledge:
         if path.suffix.lower() == ".npy":
             if names is None:
                 raise ConfigError(f"{path} holds vectors without names; pass names=[...] in its order.")
-            try:
-                found = cls.from_table(names, np.load(path, allow_pickle=False), source=path.name)
-            except (OSError, ValueError) as error:
-                raise ConfigError(f"{path} cannot be read as an array of numbers ({error}).") from error
-            return replace(found, nuisance=nuisance)
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                header, *rows = list(csv.reader(file)) or [[]]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ConfigError(
-                f"{path} cannot be read ({error}); give a .csv with a header line, or a .npy."
-            ) from error
-        if len(header) < 2 or not rows or any(len(row) != len(header) for row in rows):
-            raise ConfigError(f"{path} must have a header, a name and as many values in each line as the header.")
-        return replace(_from_rows(cls, header, rows, path), nuisance=nuisance)
+            return replace(cls.from_table(names, read_array(path), source=path.name), nuisance=nuisance)
+        return replace(_from_rows(cls, *_read_rows(path), path), nuisance=nuisance)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -272,19 +268,50 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _values(chosen: str | Sequence[str]) -> list[str]:
-    return [chosen] if isinstance(chosen, str) else list(chosen)
+    values = list(chosen) if isinstance(chosen, Sequence | Set) and not isinstance(chosen, str) else [chosen]
+    if not all(isinstance(value, str) for value in values):
+        raise ConfigError(
+            f"the value of an attribute is a text such as 'red', or several, got {chosen!r}; amounts go into "
+            "Knowledge.from_table."
+        )
+    return values
+
+
+def _numbers(given: Any) -> Tensor:
+    try:
+        return torch.as_tensor(given, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"knowledge needs numbers for each category, got {str(given)[:80]} ({error}).") from error
 
 
 def _as_matrix(matrix: Any) -> Tensor:
-    if isinstance(matrix, Tensor | np.ndarray):
-        return torch.as_tensor(matrix, dtype=torch.float32)
-    rows = [torch.as_tensor(row, dtype=torch.float32).reshape(-1) for row in matrix]
+    if isinstance(matrix, Tensor | np.ndarray) or not isinstance(matrix, Iterable):
+        return _numbers(matrix)
+    rows = [_numbers(row).reshape(-1) for row in matrix]
     if not rows:
         raise ConfigError("the knowledge table is empty; pass one vector for each category.")
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
         raise ConfigError(f"vectors have the lengths {lengths}; all categories need vectors of one length.")
     return torch.stack(rows)
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header and the other lines of a ``.csv``, every cell with a text."""
+    try:
+        header, *rows = csv_lines(path.read_text(encoding="utf-8-sig")) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path} cannot be read ({error}); give a .csv with a header line, or a .npy.") from error
+    if len(header) < 2 or not rows or any(len(row) != len(header) for row in rows):
+        raise ConfigError(
+            f"{path} must have a header, a name and as many values in each line as the header.{split_hint(header)}"
+        )
+    if len(set(header)) < len(header):
+        raise ConfigError(f"{path} names a column twice: {', '.join(header)}.")
+    for row in rows:
+        if "" in row:
+            raise ConfigError(f"{path} has no {header[row.index('')]} for {row[0] or 'a line'}; fill in every cell.")
+    return header, rows
 
 
 def _from_rows(cls: type[Knowledge], header: list[str], rows: list[list[str]], path: Path) -> Knowledge:

@@ -65,6 +65,32 @@ def test_a_table_in_the_zip_may_join_columns(folder, tmp_path):
         load_categories(tmp_path / "data.zip", ["red"], resolution=8, labels="other.csv")
 
 
+def test_a_table_may_have_holes_and_space(folder):
+    lines = ["file, hue", "red/0.png, red", "red/1.png", "", "red/2.png,"]
+    lines += [f"{hue}/{index}.png,{hue}" for hue in ("green", "blue") for index in range(3)]
+    (folder / "table.csv").write_text("\n".join(lines))
+    found = load_categories(folder, list(COLOURS), resolution=8, labels="table.csv")
+    assert found.counts == {"red": 1, "green": 3, "blue": 3}
+    (folder / "table.csv").write_text("file;hue\nred/0.png;red\n")
+    with pytest.raises(ConfigError, match="split by ';'"):
+        load_categories(folder, list(COLOURS), resolution=8, labels="table.csv")
+
+
+def test_labels_and_names_may_be_numbers():
+    images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    assert load_categories(images, ["0", "1"], resolution=8, labels=torch.tensor([1, 0, 1, 1])).counts == {
+        "0": 1,
+        "1": 3,
+    }
+    assert load_categories({0: images, 1: images}, ["0", "1"], resolution=8).counts == {"0": 4, "1": 4}
+    for labels in (3, {"a": "0"}):
+        with pytest.raises(ImageInputError, match="labels must be a list"):
+            load_categories(images, ["0"], resolution=8, labels=labels)
+    for limit in (0, -1, "2"):
+        with pytest.raises(ConfigError, match="limit"):
+            load_categories({"0": images}, ["0"], resolution=8, limit=limit)
+
+
 def test_missing_categories_are_named(folder):
     with pytest.raises(ImageInputError, match="no images of pink; its categories are blue, green, red"):
         load_categories(folder, ["red", "pink"], resolution=8)

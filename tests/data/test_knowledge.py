@@ -44,6 +44,36 @@ def test_tables_come_from_files(tmp_path):
         Knowledge.from_file(tmp_path / "objects.npy", names=["a"])
 
 
+def test_tables_as_spreadsheets_write_them(tmp_path):
+    path = tmp_path / "words.csv"
+    path.write_bytes("\ufeffname, colour , shape\r\n\r\na, red,ring\r\nb,blue , ring\r\n,,\r\n\r\n".encode())
+    found = Knowledge.from_file(path)
+    assert (found.names, found.dimensions) == (("a", "b"), ("colour=blue", "colour=red", "shape=ring"))
+    assert found.vectors.tolist() == [[0, 1, 1], [1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("name,x,y\na,1,2\nb,,3\n", "has no x for b"), ("name;x\na;1\nb;2\n", "split by ';'"),
+     ("name,x,x\na,red,blue\nb,blue,red\n", "names a column twice"), ("name,x\na,1\nb\n", "as many values"), ("", "header")],
+)  # fmt: skip
+def test_tables_with_holes_are_refused(tmp_path, text, message):
+    (tmp_path / "k.csv").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        Knowledge.from_file(tmp_path / "k.csv")
+
+
+def test_arrays_that_hold_no_numbers_are_refused(tmp_path):
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "zip.npy").write_bytes(b"PK\x03\x04and no more")
+    np.save(tmp_path / "words.npy", np.array([["a"], ["b"]]))
+    with (tmp_path / "several.npy").open("wb") as file:
+        np.savez(file, first=np.eye(2))
+    for name in ("empty", "zip", "words", "several"):
+        with pytest.raises(ConfigError):
+            Knowledge.from_file(tmp_path / f"{name}.npy", names=["a", "b"])
+
+
 def test_groups_with_a_telling_name_are_protected_unless_told_otherwise(tmp_path):
     assert Knowledge.from_attributes(TABLE).protection == {"colour": "erase_patches", "shape": "scramble_colour"}
     assert Knowledge.from_attributes(TABLE, nuisance={}).protection == {}
@@ -65,6 +95,10 @@ def test_groups_with_a_telling_name_are_protected_unless_told_otherwise(tmp_path
         (lambda: Knowledge.from_table(["a", "a"], torch.zeros(2, 2)), "distinct"),
         (lambda: Knowledge.from_table(["a"], [[float("nan")]]), "vector of 'a' holds NaN"),
         (lambda: Knowledge.from_attributes({"a": {"x": "1"}, "b": {}}), "'b' has no attribute 'x'"),
+        (lambda: Knowledge.from_attributes({"a": {"x": 3}, "b": {"x": 4}}), "a text such as 'red'"),
+        (lambda: Knowledge.from_attributes({"a": [1.0], "b": [0.0]}), "'a' needs attributes by group"),
+        (lambda: Knowledge.from_table(["a", "b"], [["x"], ["y"]]), "needs numbers"),
+        (lambda: Knowledge.from_table(["a", "b"], None), "needs numbers"),
         (lambda: Knowledge.from_attributes(TABLE, nuisance={"size": "shift"}), "group 'size'"),
         (lambda: Knowledge.from_attributes(TABLE, nuisance={"shape": "blur"}), "nuisance transform"),
         (lambda: Knowledge.from_attributes(TABLE).vector("red rung"), "red ring"),

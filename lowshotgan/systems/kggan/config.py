@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from lowshotgan.checks import not_negative, one_of, positive, power_of_two, within
+from lowshotgan.checks import not_negative, one_of, positive, power_of_two, whole, within
 from lowshotgan.data.knowledge import NUISANCES, TEXTS, attribute_groups
 from lowshotgan.errors import ConfigError
 from lowshotgan.losses.knowledge_guided import DISTANCES
@@ -73,6 +73,17 @@ class KGGANConfig:
         one_of("unseen_indication", self.unseen_indication, INDICATIONS)
         one_of("backbone", self.backbone, ("residual", "plain"))
         self._check_categories()
+        self._check_listed()
+
+    def _check_listed(self) -> None:
+        """One-hot indications have a place for the first ``listed`` categories alone."""
+        whole("listed", self.listed)
+        names = {"seen": self.seen, "unseen": self.unseen}
+        told = {"seen": self.seen_indication, "unseen": self.unseen_indication}
+        one_hot = {name for side, kind in told.items() if kind == "one_hot" for name in names[side]}
+        beyond = [name for name in self.categories[self.listed :] if name in one_hot]
+        if beyond:
+            raise ConfigError(f"{beyond[0]!r} is told one-hot, but is not among the first {self.listed} categories.")
 
     def _check_categories(self) -> None:
         strangers = [name for name in self.seen if name not in self.categories]

@@ -57,13 +57,14 @@ def admit(system: Any, shots: CategorySet) -> None:
     """Make the categories of ``shots`` known to a ``KGGAN``, and count them as seen.
 
     Raises:
-        ConfigError: for a new name, if the model tells categories one-hot.
+        ConfigError: for a name that came after training, if the model tells seen categories one-hot.
     """
     new = [name for name in shots.categories if name not in system.categories]
-    if new and system.config.seen_indication == "one_hot":
+    later = [name for name in shots.categories if name not in system.categories[: system.config.listed]]
+    if later and system.config.seen_indication == "one_hot":
         raise ConfigError(
-            f"this model tells seen categories one-hot, so it cannot learn {new[0]!r}; train one with "
-            "seen_indication='embedding'."
+            f"this model tells seen categories one-hot, so it cannot learn {later[0]!r}, which its training did not know; "
+            "train one with seen_indication='embedding'."
         )
     if new:
         system.add_categories(Knowledge.from_exemplars(system.embed, {name: shots.of(name) for name in new}))

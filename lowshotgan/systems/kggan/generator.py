@@ -74,7 +74,7 @@ class CategoryTable(nn.Module):
 
     def is_far(self, vectors: Tensor) -> Tensor:
         """``(N,)`` whether encoded ``vectors`` lie far from all seen ones, by distance or by direction."""
-        seen = self.vectors[self.is_seen]
+        vectors, seen = vectors.cpu(), self.vectors[self.is_seen].cpu()  # not every device has the float64 of ``span``
         between = torch.cdist(seen, seen).fill_diagonal_(torch.inf).amin(dim=1)
         off = outside_span(vectors, seen.mean(dim=0), span(seen)) > OFF_SPAN
         return (torch.cdist(vectors, seen).amin(dim=1) > FAR * between.max()) | off

@@ -173,7 +173,7 @@ class KGGAN(Constrained, Settling):
         self.refuse("interpolate", unknown)
         size = check_drawing(batch_size, output_type)
         numbers = parse_seeds(seeds)
-        chosen = list(categories) if categories else [self.categories[0]]
+        chosen = list(categories) if categories is not None and len(categories) else [self.categories[0]]
         stops = max(len(numbers), len(chosen))
         if stops < 2:
             raise ConfigError("interpolate needs two stops: two seeds, or one seed and categories=[...] with two.")
@@ -193,8 +193,8 @@ class KGGAN(Constrained, Settling):
                 their names; or name -> vector or attributes.
 
         Raises:
-            ConfigError: if a name exists already, dimensions are not those of the model, or unseen categories are told
-                one-hot.
+            ConfigError: if a name exists already or has several vectors, dimensions are not those of the model, or unseen
+                categories are told one-hot.
         """
         if self.config.unseen_indication == "one_hot":
             raise ConfigError(
@@ -203,18 +203,23 @@ class KGGAN(Constrained, Settling):
             )
         table: Mapping[str, Any]
         if isinstance(knowledge, Mapping):
-            table = knowledge
+            table = {str(name): entry for name, entry in knowledge.items()}
         else:
             given = as_knowledge(knowledge)
             table = dict(zip(given.names, given.along(self.config.dimensions), strict=True))
         known = [name for name in table if name in self.categories]
         if known:
             raise ConfigError(f"the category {known[0]!r} exists already; give the new one another name.")
-        vectors = torch.cat([encoded(self.generator, self.config, entry, name) for name, entry in table.items()])
-        rows = self.generator.table
+        found = {name: encoded(self.generator, self.config, entry, name) for name, entry in table.items()}
+        for name, vector in found.items():
+            if len(vector) != 1:
+                raise ConfigError(f"{name} has {len(vector)} vectors; give each category one, such as their mean.")
+        if not found:
+            raise ConfigError("there are no categories to add; give at least one name with its vector or attributes.")
+        vectors, rows = torch.cat(list(found.values())), self.generator.table
         rows.vectors = torch.cat([rows.vectors, vectors])
         rows.is_seen = torch.cat([rows.is_seen, rows.is_seen.new_zeros(len(vectors))])
-        self.config = replace(self.config, categories=(*self.categories, *map(str, table)))
+        self.config = replace(self.config, categories=(*self.categories, *table))
 
     @torch.no_grad()
     def embed(self, images: Any) -> Tensor:

@@ -1,6 +1,7 @@
 """Categories as users write them - names, attributes, numbers, a table - and what the networks are told of them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,10 @@ def as_knowledge(given: Any) -> Knowledge:
     """A ``Knowledge`` from one, from ``{"name": {"group": "value"}}``, or from the path of a table."""
     if isinstance(given, Knowledge):
         return given
+    if not isinstance(given, str | Path | Mapping):
+        raise ConfigError(
+            f"knowledge must be a Knowledge, attributes by category or the path of a table, got a {type(given).__name__}."
+        )
     return Knowledge.from_attributes(given) if isinstance(given, Mapping) else Knowledge.from_file(given)
 
 
@@ -61,7 +66,7 @@ def read_category(
     """
     if given is None or isinstance(given, str | Mapping | Tensor):
         return given
-    entries = list(given)
+    entries = list(given) if isinstance(given, Sequence) or np.ndim(given) else []
     if entries and all(isinstance(one, str) for one in entries):
         return [str(one) for one in entries]
     if entries and all(isinstance(one, Mapping) for one in entries):
@@ -88,9 +93,14 @@ def encoded(generator: KnowledgeGenerator, config: KGGANConfig, given: Any, name
     """``(N, embedding_dim)`` of a vector, vectors or attributes; says so if it is far from all seen ones.
 
     Raises:
-        ConfigError: for attributes or a number of dimensions that the model does not have.
+        ConfigError: for attributes or a number of dimensions that the model does not have, or no numbers.
     """
-    raw = attribute_vector(given, config.dimensions) if isinstance(given, Mapping) else torch.as_tensor(given)
+    try:
+        raw = attribute_vector(given, config.dimensions) if isinstance(given, Mapping) else torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{name} needs attributes or a vector of numbers, got {str(given)[:80]}.") from error
     raw = raw.float().reshape(-1, raw.shape[-1] if raw.ndim else 1).to(generator.table.vectors.device)
     if raw.shape[1] != len(config.dimensions) or not torch.isfinite(raw).all():
         raise ConfigError(

@@ -109,6 +109,10 @@ def test_what_cannot_be_added_is_refused(data):
     fixed = tiny(seen_indication="one_hot", unseen_indication="one_hot")
     with pytest.raises(ConfigError, match="one-hot, so it cannot learn 'green ring'"):
         next(fixed.finetune_stages(fixed.read_shots({"green ring": rings()})))
+    half = tiny(seen_indication="one_hot")
+    half.add_categories({"green ring": torch.ones(4)})
+    with pytest.raises(ConfigError, match="cannot learn 'green ring', which its training did not know"):
+        next(half.finetune_stages(half.read_shots({"green ring": rings()})))
     bare = tiny()
     bare.discriminator = None
     with pytest.raises(ConfigError, match="without its discriminator"):

@@ -12,6 +12,7 @@ from resuming import same_tensors, whole_and_cut
 from shapes_world import SEEN, UNSEEN, attributes, pictures, shapes_knowledge, tiny
 
 from lowshotgan.api import create_model, load, train
+from lowshotgan.data.categories import load_categories
 from lowshotgan.data.dataset import load_images
 from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.data.knowledge import Knowledge
@@ -177,8 +178,9 @@ def test_categories_are_arrays_and_lists_too(model):
     assert torch.equal(
         model.generate(category=np.array(["red cross"])).tensor, model.generate(1, category="red cross").tensor
     )
-    walk = model.interpolate(0, categories=[vector.numpy(), "red cross"], frames=2, loop=False).tensor
-    torch.testing.assert_close(walk[0], one[0], atol=1e-5, rtol=0)
+    for stops in ([vector.numpy(), "red cross"], vector.expand(2, -1), vector.expand(2, -1).numpy()):
+        walk = model.interpolate(0, categories=stops, frames=2, loop=False).tensor
+        torch.testing.assert_close(walk[0], one[0], atol=1e-5, rtol=0)
 
 
 def test_new_knowledge_is_put_in_the_order_of_the_model(model, tmp_path):
@@ -196,6 +198,19 @@ def test_new_knowledge_is_put_in_the_order_of_the_model(model, tmp_path):
         with pytest.raises(ConfigError, match=r"model needs colour=|cannot be read"):
             model.add_categories(knowledge)
     assert model.categories[-3:] == ("swapped", "another", "by position")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [({"two": torch.zeros(2, 4), "one": torch.ones(4)}, "two has 2 vectors"), ({}, "no categories"),
+     ({"word": "red"}, "word needs attributes or a vector"), ({"none": None}, "none needs attributes or a vector"),
+     ({"short": [1.0]}, "length 1"), ({"amount": {"colour": 3, "shape": "cross"}}, "a text such as 'red'")],
+)  # fmt: skip
+def test_what_is_no_new_category_leaves_the_table_as_it_was(model, table, message):
+    with pytest.raises(ConfigError, match=message):
+        model.add_categories(table)
+    rows = model.generator.table
+    assert len(model.categories) == len(rows.vectors) == len(rows.is_seen) == 4
 
 
 def test_new_categories_beside_seen_ones_told_one_hot_are_drawn():
@@ -297,6 +312,7 @@ def test_a_model_needs_knowledge():
     [({"category": "red sqare"}, "category must be"), ({"category": ["red circle"], "n": 2}, "1 categories for 2"),
      ({"category": torch.zeros(3, 4), "n": 2}, "3 vectors for 2"), ({"category": [0.0, 1.0, 2.0], "n": 2}, "length 3"),
      ({"category": ["red circle", 1.0], "n": 2}, "a list of one of these kinds"), ({"category": []}, "a list of one"),
+     ({"category": 3}, "a list of one"), ({"category": {"colour": 3, "shape": "cross"}}, "a text such as 'red'"),
      ({"category": {"colour": "red"}}, "shape"),
      ({"category": {"colour": "rid", "shape": "cross"}}, "red"), ({"latents": torch.zeros(1, 3)}, r"\(N, 8\)"),
      ({"truncation": 0.5}, "truncation")],
@@ -311,6 +327,13 @@ def test_categories_without_vector_or_images_are_refused(model, data):
         tiny(seen=[*SEEN, "green star"])
     with pytest.raises(ImageInputError, match="no images of red cross"):
         model.read_data({name: images for name, images in data.items() if name != "red cross"})
+    with pytest.raises(ConfigError, match="blue circle, red circle, red cross at 16 px, but red circle, red cross"):
+        model.read_data(load_categories(data, sorted(data), resolution=16))
+    assert len(model.read_data(model.read_data(data))) == 24
+    with pytest.raises(ConfigError, match="got a int"):
+        tiny(knowledge=3)
+    with pytest.raises(ConfigError, match="not among the first 3"):
+        tiny(unseen_indication="one_hot", listed=3)
     with pytest.raises(ConfigError, match="both seen and unseen"):
         tiny(unseen=["red circle"])
     with pytest.raises(ConfigError, match="at least two seen"):
