@@ -48,7 +48,7 @@ def project_image(
     """Optimise one style per layer from the average style; noise on the styles fades out over 3/4 of the steps.
 
     Args:
-        generator: frozen.
+        generator: held fixed; no gradients are left in it.
         target: ``(1, 3, R, R)`` in [-1, 1].
         steps: of Adam, learning rate 0.1 with ramp-up and cosine decay.
         seed: of the exploring noise.
@@ -67,14 +67,13 @@ def project_image(
         done = step / steps
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(1, (1 - done) / 0.25, done / 0.05 + 1e-2)
         strength = spread * 0.05 * max(0.0, 1 - done / 0.75) ** 2
-        noise = torch.randn(ws.shape, generator=random).to(ws.device) * strength
-        optimizer.zero_grad()
-        loss = pyramid_distance(generator.synthesis(ws + noise, noise="const"), target)
-        loss.backward()
-        optimizer.step()
+        tried = ws + torch.randn(ws.shape, generator=random).to(ws.device) * strength
+        loss = pyramid_distance(generator.synthesis(tried, noise="const"), target)
         history.append(float(loss.detach()))
         if history[-1] < best:
-            best, best_ws = history[-1], (ws + noise).detach().clone()
+            best, best_ws = history[-1], tried.detach().clone()
+        (ws.grad,) = torch.autograd.grad(loss, ws)
+        optimizer.step()
     with torch.no_grad():
         drawn = generator.synthesis(best_ws, noise="const")
         left = float(pyramid_distance(drawn, target))
