@@ -71,6 +71,7 @@ class System(nn.Module):
         self.arch = arch
         self.source_name: str | None = None
         self.details: dict[str, Any] = {}
+        self._replaced: dict[str, Any] = {}
 
     @classmethod
     def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
@@ -204,10 +205,22 @@ class System(nn.Module):
         """SHA-256 of the generator's tensors in float32; deltas are pinned to it."""
         return state_digest(self.generator.state_dict())
 
-    def describe(self) -> dict[str, Any]:
-        """The content of ``config.json``: architecture, constructor arguments and where the weights came from."""
+    def describe(self, *, as_before_training: bool = False) -> dict[str, Any]:
+        """The content of ``config.json``: architecture, constructor arguments and where the weights came from.
+
+        With ``as_before_training``, without what trainings of this object noted in its ``details``: so it can be passed
+        again to continue them.
+        """
         about = {"arch": self.arch, "system": self.system, "config": asdict(self.config)}
-        return about | ({"details": self.details} if self.details else {})
+        replaced = self._replaced if as_before_training else {}
+        new = {key for key, value in replaced.items() if value is None}
+        details = {key: value for key, value in (self.details | replaced).items() if key not in new}
+        return about | ({"details": details} if details else {})
+
+    def note_changes(self, before: Mapping[str, Any]) -> None:
+        """Remember which of the ``details`` a training has changed, and what they were ``before`` it."""
+        changed = {key: before.get(key) for key, value in self.details.items() if before.get(key) != value}
+        self._replaced = changed | self._replaced
 
     def save_pretrained(
         self, folder: PathLike, *, discriminator: bool = True, extra_files: Mapping[str, Any] | None = None

@@ -190,18 +190,20 @@ def _run(
     config = resolved_config(system, data, training, settings)
     if dry_run:
         return config
+    before = copy.deepcopy(system.details)
+    identity = {key: value for key, value in config.items() if key not in ("budget", "steps")}
+    identity["model"] = system.describe(as_before_training=kind == "training")
     system.to(machine.device)
     stages = describe(data, training, seed=settings.seed, rank=machine.rank, world_size=machine.world_size)
     if isinstance(data, ImageSet) and machine.is_main:
         tell(data.report.summary())
     standard = standard_hooks(run.path, budget=settings.budget, progress=progress, tensorboard=tensorboard)
     standard += [Prediction(machine.device)] if progress else []
-    unlimited = {key: value for key, value in config.items() if key not in ("budget", "steps")}
     result = fit(
         stages,
         output_dir=run.path,
         machine=machine,
-        settings=replace(settings, config=unlimited),
+        settings=replace(settings, config=identity),
         hooks=[*standard, *hooks],
         begin=lambda: run.begin(config),
     )
@@ -215,6 +217,7 @@ def _run(
         "images": len(data),
         "device": machine.device.type,
     }
+    system.note_changes(before)
     if machine.is_main:
         system.save_pretrained(run.model)
     machine.wait()
