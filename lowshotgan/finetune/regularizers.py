@@ -258,7 +258,8 @@ def source_importance(source: SourceModel, *, samples: int, raw: bool) -> dict[s
     parameters = {name: value for name, value in generator.named_parameters() if name in set(source.changed)}
     draws = Draws(source.seed, device=next(generator.parameters()).device)
     latents = draws.normal(samples, generator.z_dim).split(1)
-    fisher = empirical_fisher(generator_loss(generator, source.discriminator), parameters, latents)
+    with torch.autocast(draws.device.type, enabled=False):  # squares of small gradients
+        fisher = empirical_fisher(generator_loss(generator, source.discriminator), parameters, latents)
     if raw:
         return fisher
     count = sum(value.numel() for value in fisher.values())

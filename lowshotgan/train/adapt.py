@@ -24,7 +24,7 @@ from lowshotgan.train.adaptation import Adaptation, AdaptOptions
 from lowshotgan.train.estimate import Estimate, estimate_stage
 from lowshotgan.train.facts import finetuning_facts
 from lowshotgan.train.log import standard_hooks, tell_stop
-from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
+from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit, settle_precision
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.outcome import Outcome, report_content, verdict
 from lowshotgan.train.report import write_report
@@ -111,7 +111,12 @@ def adapt(
     )
     selector.attach(stage)
     estimate = estimate_stage(
-        stage, machine, score=lambda: selector.judge(selector.samples()), scores=stage.steps // selector.every
+        stage,
+        machine,
+        precision=settle_precision(work.settings.precision, machine),
+        accumulate=work.settings.accumulate,
+        score=lambda: selector.judge(selector.samples()),
+        scores=stage.steps // selector.every,
     )
     if machine.is_main:
         _announce(work, estimate, everything=progress)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lowshotgan.draws import Draws
-from lowshotgan.train.loop import only_trainable, weighted_loss
+from lowshotgan.train.loop import arithmetic, only_trainable, split_batch, weighted_loss
 from lowshotgan.train.machine import Machine
 from lowshotgan.types import Batch, Stage
 
@@ -36,13 +36,22 @@ class Estimate:
 
 
 def estimate_stage(
-    stage: Stage, machine: Machine, *, score: Callable[[], object] | None = None, scores: int = 0, repeats: int = 2
+    stage: Stage,
+    machine: Machine,
+    *,
+    precision: str = "fp32",
+    accumulate: int = 1,
+    score: Callable[[], object] | None = None,
+    scores: int = 0,
+    repeats: int = 2,
 ) -> Estimate:
     """Time each phase forward and backward; networks, buffers, data position and controllers are left as they were.
 
     Args:
         stage: about to be trained.
         machine: where.
+        precision: "fp32" or "bf16", as the stage will be trained.
+        accumulate: micro-batches per step; one of them is run, so that no more memory is used than later.
         score: run once to time it: what scoring a snapshot does, without keeping the score.
         scores: how often that will be done.
         repeats: runs of each phase; the fastest counts, the first also warms up.
@@ -50,7 +59,7 @@ def estimate_stage(
     before = _snapshot(stage)
     batches = stage.batches.state_dict()
     with machine.laid_out_networks(stage):
-        per_step = _seconds_per_step(stage, machine, repeats)
+        per_step = accumulate * _seconds_per_step(stage, machine, precision, accumulate, repeats)
     stage.batches.load_state_dict(batches)
     _restore(stage, before)
     began = time.perf_counter()
@@ -60,8 +69,9 @@ def estimate_stage(
     return Estimate(per_step, per_step * stage.steps + scoring, peak_memory(machine.device))
 
 
-def _seconds_per_step(stage: Stage, machine: Machine, repeats: int) -> float:
-    images = machine.laid_out(next(stage.batches))
+def _seconds_per_step(stage: Stage, machine: Machine, precision: str, accumulate: int, repeats: int) -> float:
+    """Seconds for one micro-batch."""
+    images = split_batch(machine.laid_out(next(stage.batches)), accumulate)[0]
     draws = Draws(0, device=machine.device, rank=machine.rank, world_size=machine.world_size)
     per_step = 0.0
     for phase in stage.phases:
@@ -69,7 +79,9 @@ def _seconds_per_step(stage: Stage, machine: Machine, repeats: int) -> float:
         for _ in range(repeats):
             began = time.perf_counter()
             with only_trainable(stage, phase.updates):
-                loss, _ = weighted_loss(phase, phase.terms(Batch(images, draws, phase.start, 0.0)), 0.0)
+                with arithmetic(phase, precision, machine.device):
+                    terms = phase.terms(Batch(images, draws, phase.start, 0.0))
+                loss, _ = weighted_loss(phase, terms, 0.0)
                 if loss.requires_grad:
                     loss.backward()
             float(loss.detach())

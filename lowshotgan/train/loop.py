@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import one_of, positive, whole
 from lowshotgan.draws import Draws
 from lowshotgan.errors import CheckpointError, ConfigError, DivergenceError
 from lowshotgan.processes import mean_over_processes
@@ -30,6 +30,8 @@ from lowshotgan.train.precision import choose_precision
 from lowshotgan.types import Batch, Phase, Stage, Stateful
 
 MAX_NONFINITE_STEPS = 50
+MAX_SEED = 2**43 - 1
+"""Streams of random numbers start at about a million times the seed, which has to fit 64 bits."""
 Stopped = Literal["finished", "budget", "interrupted"]
 
 
@@ -60,7 +62,10 @@ class LoopSettings:
     def __post_init__(self) -> None:
         one_of("resume", self.resume, ("auto", "never", "must"))
         one_of("precision", self.precision, ("auto", "fp32", "bf16"))
-        positive("accumulate", self.accumulate)
+        object.__setattr__(self, "accumulate", whole("accumulate", self.accumulate))
+        object.__setattr__(self, "seed", whole("seed", self.seed, 0))
+        if self.seed > MAX_SEED:
+            raise ConfigError(f"seed must be at most {MAX_SEED:,}, got {self.seed}.")
         if self.budget is not None:
             positive("budget", self.budget)
 
@@ -139,7 +144,7 @@ def fit(
     check_resumable(saved, settings.config, folder, resume=settings.resume)
     if begin is not None and machine.is_main:
         begin()
-    precision = _settle_precision(settings.precision, machine, saved)
+    precision = settle_precision(settings.precision, machine, saved)
     clock = _Clock(saved["seconds"] if saved else 0.0)
     result = FitResult("finished", 0, clock.seconds, 0, 0.0, precision)
     with _graceful_stop() as stop_requested:
@@ -237,9 +242,9 @@ class _StageRun:
         logged: dict[str, Tensor] = {}
         with only_trainable(self.stage, phase.updates):
             optimizer.zero_grad(set_to_none=True)
-            for part in _split(images, self.settings.accumulate):
+            for part in split_batch(images, self.settings.accumulate):
                 batch = Batch(part, self.draws, self.step, self.progress)
-                with self._autocast(phase):
+                with arithmetic(phase, self.precision, self.machine.device):
                     terms = phase.terms(batch)
                 loss, values = weighted_loss(phase, terms, self.progress)
                 self.machine.backward(loss * (phase.every / self.settings.accumulate))
@@ -269,11 +274,6 @@ class _StageRun:
                 f"step {self.step}). Lower the learning rate or use precision='fp32', then resume from the last "
                 "checkpoint."
             )
-
-    def _autocast(self, phase: Phase) -> AbstractContextManager[Any]:
-        if self.precision == "fp32" or phase.fp32:
-            return nullcontext()
-        return torch.autocast(self.machine.device.type, dtype=torch.bfloat16)
 
     def _must_stop(self, requested: bool) -> Stopped:
         out_of_time = self.settings.budget is not None and self.clock.seconds >= self.settings.budget
@@ -349,12 +349,19 @@ class _Clock:
         self._last = now
 
 
-def _settle_precision(wish: str, machine: Machine, saved: Mapping[str, Any] | None) -> str:
+def settle_precision(wish: str, machine: Machine, saved: Mapping[str, Any] | None = None) -> str:
     """ "fp32" or "bf16": as asked, as the checkpoint was trained with, or as the main process measures."""
     if wish == "auto" and saved and saved.get("device") == machine.device.type:
         return str(saved["precision"])
     fast = machine.is_main and choose_precision(wish, machine.device) == torch.bfloat16
     return "bf16" if machine.from_main(float(fast)) else "fp32"
+
+
+def arithmetic(phase: Phase, precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Autocast for the terms of ``phase`` under ``precision``, "fp32" or "bf16"."""
+    if precision == "fp32" or phase.fp32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def is_due(phase: Phase, step: int) -> bool:
@@ -425,12 +432,12 @@ def _stateful(hooks: Sequence[Hook]) -> dict[str, Stateful]:
     return {hook.name: hook for hook in hooks if isinstance(hook, Stateful) and hasattr(hook, "name")}
 
 
-def _split(images: Any, parts: int) -> list[Any]:
+def split_batch(images: Any, parts: int) -> list[Any]:
     """Micro-batches of one batch: a tensor, or a mapping of tensors cut alike."""
     if parts == 1:
         return [images]
     if isinstance(images, Mapping):
-        cut = {name: value.chunk(parts) for name, value in images.items()}
+        cut = {name: split_batch(value, parts) for name, value in images.items()}
         return [{name: chunks[i] for name, chunks in cut.items()} for i in range(parts)]
     if len(images) % parts:
         raise ConfigError(f"batch of {len(images)} cannot be cut into {parts} equal parts; change batch_size.")

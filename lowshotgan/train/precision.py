@@ -38,7 +38,7 @@ def _seconds(device: str, dtype: torch.dtype, *, repeats: int = 3) -> float:
     for _ in range(repeats + 1):
         start = time.perf_counter()
         F.conv2d(x, weight, padding=1).float().sum().backward()
-        if x.is_cuda:
-            torch.cuda.synchronize()
+        if x.device.type != "cpu":  # others only queue the work
+            torch.accelerator.synchronize(x.device)
         best = min(best, time.perf_counter() - start)
     return best

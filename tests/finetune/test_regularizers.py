@@ -8,7 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lowshotgan.draws import Draws
-from lowshotgan.finetune.regularizers import Contrast, Ewc, Features, Relation, SourceModel, decay, strided_groups
+from lowshotgan.finetune.regularizers import (
+    Contrast,
+    Ewc,
+    Features,
+    Relation,
+    SourceModel,
+    decay,
+    source_importance,
+    strided_groups,
+)
 from lowshotgan.losses.relations import relation_consistency
 from lowshotgan.nets.stylegan2 import Discriminator, Generator
 
@@ -93,6 +102,13 @@ def test_ewc_is_the_weighted_square_distance(model: SourceModel) -> None:
     scene.now = {name: value + 0.01 for name, value in scene.before.items()}
     count = sum(value.numel() for value in scene.before.values())
     assert float(penalty(scene)) == pytest.approx(count * 1e-4, rel=1e-3)  # the mean importance is 1
+
+
+def test_importance_is_the_same_under_autocast(model: SourceModel) -> None:
+    exact = source_importance(model, samples=2, raw=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = source_importance(model, samples=2, raw=True)
+    assert all(torch.equal(value, exact[name]) for name, value in found.items())
 
 
 def test_decay() -> None:

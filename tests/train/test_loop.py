@@ -4,6 +4,7 @@ import math
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,10 +15,11 @@ from lowshotgan.train.ema import update_average
 from lowshotgan.train.loop import (
     MAX_NONFINITE_STEPS,
     LoopSettings,
-    _settle_precision,
     fit,
     is_due,
     only_trainable,
+    settle_precision,
+    split_batch,
 )
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.optimizers import make_optimizer, set_rate
@@ -347,6 +349,14 @@ def test_a_batch_that_cannot_be_cut_is_refused(tiny, tmp_path):
         tiny.run(tmp_path, 1, accumulate=3)
 
 
+@pytest.mark.parametrize("parts", [3, 8])
+def test_a_batch_of_several_tensors_that_cannot_be_cut_is_refused(parts):
+    batch = {"images": torch.zeros(4, 2), "labels": torch.zeros(4)}
+    assert [len(part["labels"]) for part in split_batch(batch, 2)] == [2, 2]
+    with pytest.raises(ConfigError, match=f"batch of 4 cannot be cut into {parts} equal parts"):
+        split_batch(batch, parts)
+
+
 # ---- gradient sanity ----
 
 
@@ -473,7 +483,7 @@ def test_the_main_process_measures_for_all(monkeypatch):
             return 1.0
 
     monkeypatch.setattr("lowshotgan.train.loop.choose_precision", measure)
-    assert _settle_precision("auto", Other(), None) == "bf16"
+    assert settle_precision("auto", Other()) == "bf16"
 
 
 def test_bf16_trains_in_bf16_except_where_a_phase_wants_fp32(tiny, tmp_path):
@@ -497,10 +507,28 @@ def test_bf16_trains_in_bf16_except_where_a_phase_wants_fp32(tiny, tmp_path):
     assert seen == {"fast": torch.bfloat16, "safe": torch.float32}
 
 
-@pytest.mark.parametrize("options", [{"resume": "yes"}, {"precision": "half"}, {"accumulate": 0}, {"budget": -1.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resume": "yes"},
+        {"precision": "half"},
+        {"accumulate": 0},
+        {"accumulate": 1.5},
+        {"budget": -1.0},
+        {"seed": -1},
+        {"seed": 0.5},
+        {"seed": 2**43},
+    ],
+)
 def test_unusable_settings_are_refused(options):
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=next(iter(options))):
         LoopSettings(**options)
+
+
+def test_the_largest_seed_trains_and_whole_numbers_of_numpy_become_plain(tiny, tmp_path):
+    assert tiny.run(tmp_path, 1, seed=2**43 - 1).steps == 1
+    settings = LoopSettings(seed=np.int64(3), accumulate=np.int32(2))
+    assert (type(settings.seed), type(settings.accumulate)) == (int, int)
 
 
 @pytest.mark.parametrize(("progress", "rate"), [(0.0, 1.0), (0.5, 1.0), (0.75, 0.5), (1.0, 0.0)])
