@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+import torch
+
 from lowshotgan.checks import given
 from lowshotgan.data.dataset import load_images
 from lowshotgan.errors import ConfigError, RecipeError
@@ -73,7 +75,10 @@ def _from_nothing(
     found = load_images(images, resolution=resolution, **_reading(options, settings))
     fit_to(recipe, k=len(found))
     training = _given(options) | dict(options.overrides)
-    return train_source(build_system(arch, {}), found, training=training, settings=settings, **running)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        system = build_system(arch, {})
+    return train_source(system, found, training=training, settings=settings, **running)
 
 
 def _given(options: AdaptOptions) -> dict[str, Any]:

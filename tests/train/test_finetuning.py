@@ -46,6 +46,18 @@ def test_a_recipe_from_scratch_trains_a_fastgan_on_the_images(base, tmp_path):
     assert torch.equal(load(tmp_path / "run").generate(2).tensor, result.model.generate(2).tensor)
 
 
+def test_the_seed_decides_the_start_of_a_recipe_from_scratch(base, tmp_path):
+    def weights(folder, seed):
+        torch.rand(3)  # what was drawn before does not matter
+        options = {"recipe": "fastgan", "steps": 1, "batch_size": 4, "lr": 1e-9, "perceptual": "random", **QUICK}
+        result = finetune(base, noise(50), output_dir=tmp_path / folder, seed=seed, **options)
+        return result.model.generator.to_big.weight.detach()
+
+    first = weights("a", 0)
+    assert torch.equal(weights("b", 0), first)
+    assert not torch.allclose(weights("c", 1), first)
+
+
 def test_the_recipe_trains_at_32_px_too(tmp_path):
     base = create_model("stylegan2_32", **{**TINY, "resolution": 32})
     options = {"recipe": "fastgan", "batch_size": 4, "perceptual": "random", **QUICK}
