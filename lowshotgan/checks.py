@@ -120,8 +120,9 @@ def parse_duration(text: str | float | None) -> float | None:
     """Seconds in ``"90s"``, ``"9m"``, ``"1h30m"`` or a plain number of seconds; ``None`` stays ``None``."""
     if text is None:
         return None
-    if isinstance(text, int | float):
-        return float(positive("budget", text))
+    if not isinstance(text, str):
+        number = as_whole(text)
+        return float(positive("budget", text if number is None else number))
     match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
     if match is None or not any(match.groups()):
         raise ConfigError(f"budget must look like 90s, 9m or 1h30m; got {text!r}.")

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -136,6 +137,7 @@ def test_seeds_survive_being_written_as_text(seeds):
         ("1.5h", 5400),
         ("45", 45),
         (12, 12.0),
+        (np.int64(12), 12.0),
         ("2h0m5s", 7205),
     ],
 )
@@ -143,7 +145,7 @@ def test_durations(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "9x", "m", "-5s", "0s", 0, -1, math.nan, "5m3h"])
+@pytest.mark.parametrize("text", ["", "soon", "9x", "m", "-5s", "0s", 0, -1, math.nan, "5m3h", timedelta(minutes=9)])
 def test_unusable_durations(text):
     with pytest.raises(ConfigError, match="budget"):
         parse_duration(text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lowshotgan.checks import given, one_of
+from lowshotgan.checks import as_whole, given, one_of
 from lowshotgan.data.batches import ImageBatches
 from lowshotgan.data.dataset import ImageSet, load_images
 from lowshotgan.data.images import from_uint8
@@ -49,6 +49,10 @@ class AdaptOptions:
             raise RecipeError(f"recipe must be a name of list_recipes() or a Recipe, got {self.recipe!r}.")
         if self.proximity is not None:
             one_of("proximity", self.proximity, ("near", "far"))
+        for name in ("steps", "batch_size", "k"):  # NumPy's whole numbers are no JSON
+            number = as_whole(getattr(self, name))
+            if number is not None:
+                object.__setattr__(self, name, number)
 
 
 class Adaptation:

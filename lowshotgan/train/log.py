@@ -130,6 +130,7 @@ class ProgressBar:
         self.budget = budget
         self._bar: tqdm[Any] | None = None
         self._stage = ""
+        self._began = (0, 0.0)
 
     def __call__(self, moment: Moment) -> None:
         if self._bar is None or self._stage != moment.stage.name:
@@ -137,19 +138,23 @@ class ProgressBar:
         assert self._bar is not None
         self._bar.n = round(moment.progress * 1000)
         if moment.step % 10 == 0 or moment.last:
-            self._bar.set_postfix_str(f"step {moment.step}, {_clock(self._left(moment))} left", refresh=True)
+            self._bar.set_postfix_str(f"step {moment.step}{self._left(moment)}", refresh=True)
         if moment.last:
             self._bar.close()
             self._bar = None
 
     def _open(self, moment: Moment) -> None:
-        self._stage = moment.stage.name
+        self._stage, self._began = moment.stage.name, (moment.step, moment.seconds)
         layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {postfix}"
         self._bar = tqdm(total=1000, desc=self._stage, bar_format=layout, file=sys.stderr, leave=True)
 
-    def _left(self, moment: Moment) -> float:
-        by_steps = moment.seconds / max(moment.step, 1) * (moment.stage.steps - moment.step)
-        return by_steps if self.budget is None else max(0.0, min(by_steps, self.budget - moment.seconds))
+    def _left(self, moment: Moment) -> str:
+        """``, 1:30 left``, by the steps of this stage in this run; nothing before two of them are done."""
+        done, spent = moment.step - self._began[0], moment.seconds - self._began[1]
+        if not done:
+            return ""
+        left = spent / done * (moment.stage.steps - moment.step)
+        return f", {_clock(left if self.budget is None else max(0.0, min(left, self.budget - moment.seconds)))} left"
 
 
 class Prediction:
@@ -183,7 +188,13 @@ class Prediction:
 
 
 class Previews:
-    """Write fixed-seed grids ``previews/<stage>-<step>.png`` at steps 1, 2, 5, 10, 20, 50 ... and the last."""
+    """Write fixed-seed grids ``previews/<stage>-<step>.png`` at steps 100, 200, 500, 1000 ... and the last.
+
+    Args:
+        folder: the run folder.
+        first: step of the first grid.
+        at_most: steps between two grids, however long the stage.
+    """
 
     def __init__(self, folder: Path, *, first: int = 100, at_most: int = 5000) -> None:
         self.folder = folder / "previews"

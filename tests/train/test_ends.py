@@ -3,6 +3,7 @@
 import json
 import logging
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.metrics import extractors
 from lowshotgan.metrics.extractors import extractor_from_module, register_extractor
 from lowshotgan.nets.features import FeatureNet
-from lowshotgan.train.log import Prediction
+from lowshotgan.train.log import Prediction, ProgressBar
 from lowshotgan.train.loop import Moment
 
 TINY = {"channel_base": 128, "channel_max": 8, "z_dim": 16, "w_dim": 16, "mapping_layers": 2}
@@ -112,6 +113,28 @@ def test_auto_passes_over_an_extractor_that_cannot_compare_images(base, tmp_path
 def test_micro_batches_of_two_images_are_refused_where_images_are_compared(base, tmp_path):
     with pytest.raises(ConfigError, match="multiple of 2 that is at least 6"):
         run(base, tmp_path / "run", recipe="cdc", accumulate=2, dry_run=True)
+
+
+def test_the_bar_tells_the_time_left_of_its_own_stage(tiny, capsys):
+    bar = ProgressBar()
+    for step in range(1, 11):
+        bar(Moment(tiny.Toy().stage(20), step, 1000.0 + 2 * step, step / 20, {}))
+    assert "step 10, 0:20 left" in capsys.readouterr().err
+    bar(Moment(tiny.Toy().stage(20, name="next"), 10, 5000.0, 0.5, {}))
+    assert "left" not in capsys.readouterr().err.rpartition("next")[2]  # nothing is known yet
+
+
+def test_whole_numbers_of_numpy_are_taken(base, tmp_path):
+    counts = {
+        "steps": np.int64(7),
+        "batch_size": np.int32(2),
+        "k": np.int64(3),
+        "seed": np.int64(1),
+        "budget": np.int64(9),
+    }
+    told = run(base, tmp_path / "run", dry_run=True, **counts)
+    assert (told["recipe"]["steps"], told["recipe"]["batch"], told["images"]["k"], told["budget"]) == (7, 2, 3, 9.0)
+    json.dumps(told)
 
 
 def test_a_stage_tells_its_time_once_it_is_known(tiny, caplog):
