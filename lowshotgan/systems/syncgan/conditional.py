@@ -157,7 +157,7 @@ class CondSyncGAN(CrossModal):
         if n > 1 and not self.config.noise_dim:
             raise ConfigError(f"{self.arch} has no noise, so an item has one result; got n={n}.")
         items = self.modalities[self.names[0]].read(content).repeat_interleave(n, dim=0)
-        noise = Draws(seed).normal(n, self.config.noise_dim).repeat(len(items) // n, 1)
+        noise = Draws(whole("seed", seed, low=0)).normal(n, self.config.noise_dim).repeat(len(items) // n, 1)
         generator = self.generator.eval()
         parts = zip(items.split(size), noise.split(size), strict=True)
         made = torch.cat([generator(x.to(self.device), z.to(self.device)).float().cpu() for x, z in parts])

@@ -1,14 +1,15 @@
 """Items of several modalities, what of them belongs together, and endless batches of both."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import given
+from lowshotgan.checks import as_whole, given
 from lowshotgan.data.batches import Share
 from lowshotgan.data.dataset import draw_subset
 from lowshotgan.errors import ConfigError, ImageInputError
@@ -92,17 +93,17 @@ def read_sync_data(
             ``labels="own"`` takes the folder each item lies in, or the label file of idx images.
         modalities: of the model.
         labels: instead of the entry of ``data``; so is ``pairs``. If both are left out and all items are paths, "own".
-        k: use only so many of the pairs, drawn by ``seed``.
+        k: use only so many of the pairs, drawn by ``seed``; with labels, ``per_group`` of the training says how many.
         seed: of that draw.
         options: of ``load_images``, for all modalities that are images; a mapping under the name of a modality holds
             options of that one alone.
 
     Raises:
         ImageInputError: if a modality is missing, or labels or pairs do not match the items.
-        ConfigError: if ``data`` is no such mapping.
+        ConfigError: if ``data`` is no such mapping, or for options that do not apply.
     """
     if isinstance(data, SyncData):
-        return data
+        return _checked(data, modalities)
     if isinstance(data, Mapping):
         told = given(labels=labels, pairs=pairs)
         if not told and not {"labels", "pairs"} & set(data) and all(isinstance(v, str | Path) for v in data.values()):
@@ -118,7 +119,9 @@ def read_sync_data(
     missing = [name for name in modalities if name not in data]
     if unknown or missing:
         raise ImageInputError(f"the modalities are {', '.join(modalities)}; missing {missing}, unknown {unknown}.")
-    own = {name: dict(options.pop(name, {})) for name in modalities}
+    own = {name: _own(name, options.pop(name, {})) for name in modalities}
+    if k is not None and "labels" in data:
+        raise ConfigError(f"k={k} counts pairs, but labels were given; leave it out, and set per_group for training.")
     read = {
         name: modality.read_labelled(
             data[name], **(options if isinstance(modality, ImageModality) else {}) | own[name]
@@ -131,6 +134,21 @@ def read_sync_data(
         found = {name: found for name, (_, found) in read.items()} if data["labels"] == "own" else data["labels"]
         return SyncData(values, _by_labels(found, counts), by_label=True)
     return SyncData(values, _by_pairs(data["pairs"], counts, k, seed), by_label=False)
+
+
+def _checked(data: SyncData, modalities: Mapping[str, Modality]) -> SyncData:
+    """``data`` if it has items of the shapes the model takes."""
+    wanted = {name: modality.shape for name, modality in modalities.items()}
+    found = {name: tuple(values.shape[1:]) for name, values in data.values.items()}
+    if found != wanted:
+        raise ConfigError(f"the model has the modalities {wanted}, but these items are {found}.")
+    return data
+
+
+def _own(name: str, options: Any) -> dict[str, Any]:
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"{name}= holds options of that modality, such as {{'fit': 'pad'}}, got {options!r}.")
+    return dict(options)
 
 
 class PairBatches:
@@ -188,25 +206,26 @@ class PairBatches:
 def _by_labels(labels: Any, counts: Mapping[str, int]) -> dict[str, Tensor]:
     if not isinstance(labels, Mapping) or set(labels) != set(counts):
         raise ImageInputError(f"labels must be a mapping with {', '.join(counts)}, each with a label for each item.")
+    listed = {name: _plain(f"labels of {name}", labels[name]) for name in counts}
     for name, count in counts.items():
-        if len(labels[name]) != count:
+        if len(listed[name]) != count:
             raise ImageInputError(
-                f"{len(labels[name])} labels for {count} items of {name}; give one for each, or None."
+                f"{len(listed[name])} labels for {count} items of {name}; give one for each, or None."
             )
-        if all(one is None for one in _plain(labels[name])):
+        if all(one is None for one in listed[name]):
             raise ImageInputError(
                 f"no item of {name} has a label; sort the files into a folder for each concept, or pass labels or pairs."
             )
-    every = sorted({str(one) for name in counts for one in _plain(labels[name]) if one is not None})
+    every = sorted({str(one) for name in counts for one in listed[name] if one is not None})
     number = {label: index for index, label in enumerate(every)}
-    return {
-        name: torch.tensor([-1 if one is None else number[str(one)] for one in _plain(labels[name])])
-        for name in counts
-    }
+    return {name: torch.tensor([-1 if one is None else number[str(one)] for one in listed[name]]) for name in counts}
 
 
-def _plain(labels: Any) -> list[Any]:
-    return labels.tolist() if hasattr(labels, "tolist") else list(labels)
+def _plain(what: str, given: Any) -> list[Any]:
+    values = given.tolist() if hasattr(given, "tolist") else given
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise ImageInputError(f"{what} must be a list with an entry for each, got {given!r}.")
+    return list(values)
 
 
 def _by_pairs(pairs: Any, counts: Mapping[str, int], k: int | None, seed: int) -> dict[str, Tensor]:
@@ -215,17 +234,26 @@ def _by_pairs(pairs: Any, counts: Mapping[str, int], k: int | None, seed: int) -
         if pairs != "aligned" or len(set(counts.values())) != 1:
             raise ImageInputError(f"pairs='aligned' needs equally many items of each modality, got {dict(counts)}.")
         pairs = [(i,) * len(counts) for i in range(next(iter(counts.values())))]
-    listed = [tuple(int(i) for i in pair) for pair in _plain(pairs)]
+    listed = [_places(pair, counts) for pair in _plain("pairs", pairs)]
     listed = [listed[i] for i in draw_subset(len(listed), k, seed, where="the list of pairs")]
     groups = {name: torch.full((count,), -1) for name, count in counts.items()}
     for number, pair in enumerate(listed):
-        if len(pair) != len(counts):
-            raise ImageInputError(f"pair {number} is {pair}; a pair has one position for each of {', '.join(counts)}.")
         for (name, count), place in zip(counts.items(), pair, strict=True):
             if not 0 <= place < count:
                 raise ImageInputError(f"pair {number} names item {place} of {name}, which has {count} items.")
         _join(groups, pair, number)
     return groups
+
+
+def _places(pair: Any, counts: Mapping[str, int]) -> tuple[int, ...]:
+    """A pair as positions, one in each modality."""
+    places = [as_whole(place) for place in pair] if isinstance(pair, Sequence | Tensor | np.ndarray) else []
+    found = tuple(place for place in places if place is not None)
+    if len(found) < len(places) or len(found) != len(counts):
+        raise ImageInputError(
+            f"one of the pairs is {pair!r}; a pair has one position for each of {', '.join(counts)}, whole numbers from 0."
+        )
+    return found
 
 
 def _join(groups: dict[str, Tensor], pair: Sequence[int], number: int) -> None:

@@ -141,7 +141,10 @@ class SpectrogramModality:
         if not (match := re.fullmatch(line, text)):
             return None
         whole = [int(part) for part in match.groups()[:6]]
-        rest = [float(part) for part in match.groups()[6:] if part is not None]
+        try:
+            rest = [float(part) for part in match.groups()[6:] if part is not None]
+        except ValueError:  # several points
+            return None
         return cls(LogMel(*whole, *rest))
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import one_of, positive
+from lowshotgan.checks import one_of, whole
 from lowshotgan.errors import ConfigError, ImageInputError, LowshotganError
 from lowshotgan.messages import tell, warn
 from lowshotgan.systems.generation import OutputType, check_drawing, requested_latents
@@ -77,7 +77,8 @@ class SyncGAN(CrossModal, Settling):
         if unknown:
             raise ConfigError(f"{self.arch} generates from seeds; it takes no {', '.join(sorted(unknown))}.")
         size = check_drawing(batch_size, output_type)
-        names = list(self.modalities) if modality == "both" else [modality] if isinstance(modality, str) else modality
+        asked = modality if isinstance(modality, Sequence) and not isinstance(modality, str) else [modality]
+        names = list(self.modalities) if modality == "both" else asked
         names = [one_of("modality", name, self.modalities) for name in names]
         used, codes = requested_latents(self.config.z_dim, n, seeds=seeds, latents=latents)
         if codes.ndim != 2 or codes.shape[1] != self.config.z_dim or not names:
@@ -130,9 +131,9 @@ class SyncGAN(CrossModal, Settling):
         check_drawing(None, output_type)
         one_of("to", to, self.modalities)
         source = self._source(from_, to)
-        for name, value in (("n", n), ("steps", steps or 1), ("restarts", restarts), ("candidates", candidates)):
-            positive(name, value)
-        search = Search(self._method(method), steps, restarts, candidates, seed)
+        n, restarts, candidates = whole("n", n), whole("restarts", restarts), whole("candidates", candidates)
+        steps = None if steps is None else whole("steps", steps)
+        search = Search(self._method(method), steps, restarts, candidates, whole("seed", seed, low=0))
         values = self._read(items, source, to if from_ is None else None).to(self.device)
         self.settle()
         found = search.find(self.generator, self.discriminator, values, (source, to))
@@ -157,7 +158,10 @@ class SyncGAN(CrossModal, Settling):
             ConfigError: for unequal numbers, or without the judges.
         """
         judges: Judges = self.judges_for("synchrony()")
-        one, other = names or tuple(self.modalities)[:2]
+        asked = tuple(self.modalities)[:2] if names is None else tuple(names)
+        if len(asked) != 2:
+            raise ConfigError(f"synchrony is of two modalities; got names={names!r}.")
+        one, other = asked
         a = self.modalities[one_of("modality", one, self.modalities)].read(first)
         b = self.modalities[one_of("modality", other, self.modalities)].read(second)
         if one == other or len(a) != len(b):

@@ -219,7 +219,10 @@ def test_batches_pair_equal_labels_and_continue():
      ({"pairs": [(0, 0, 0), (1, 1)]}, "one position for each"), ({"a": None}, "missing"), ({"c": [1]}, "unknown"),
      ({"labels": {"a": [0]}}, "labels must be"), ({"labels": {"a": [0], "b": [0] * 80}}, "1 labels for 80"),
      ({"a": torch.zeros(3, 5)}, r"\(N, 2\)"), ({"a": torch.full((80, 2), 2.0)}, r"\[-1, 1\]"),
-     ({"b": torch.zeros(3, 2), "pairs": "aligned"}, "equally many")],
+     ({"b": torch.zeros(3, 2), "pairs": "aligned"}, "equally many"),
+     ({"pairs": [("x", 1)]}, r"one of the pairs is \('x', 1\)"), ({"pairs": [(0.5, 1)]}, "whole numbers"),
+     ({"pairs": [0, 1]}, "one of the pairs is 0"), ({"pairs": 5}, "pairs must be a list"),
+     ({"labels": {"a": 5, "b": [0] * 80}}, "labels of a must be a list")],
 )  # fmt: skip
 def test_unusable_data_is_explained(change, message):
     data = clusters()
@@ -230,6 +233,13 @@ def test_unusable_data_is_explained(change, message):
         vectors().read_data(data)
     with pytest.raises(ConfigError, match="'labels' or 'pairs'"):
         vectors().read_data({"a": 1, "b": 2})
+    with pytest.raises(ConfigError, match="k=5 counts pairs.*per_group"):
+        vectors().read_data(clusters(), k=5)
+    with pytest.raises(ConfigError, match="holds options of that modality"):
+        vectors().read_data(clusters(), a=5)
+    other = {"a": VectorModality(2), "c": VectorModality(2)}
+    with pytest.raises(ConfigError, match="the model has the modalities .*'b'.* but these items are .*'c'"):
+        vectors().read_data(read_sync_data({"a": torch.eye(2), "c": torch.eye(2), "pairs": "aligned"}, other))
 
 
 def test_labels_of_their_own(tmp_path):
@@ -262,7 +272,16 @@ def test_a_modality_is_one_line_of_text(modality):
     assert parse_modality("logmel:1x32x32@8000/400/200/512/60-3900") == SpectrogramModality.spoken()
 
 
-@pytest.mark.parametrize("spec", ["image:1x32x28", "sound", "logmel:1x32x16@8000/400/200/512/60-3900", "vector:0"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "image:1x32x28",
+        "sound",
+        "logmel:1x32x16@8000/400/200/512/60-3900",
+        "vector:0",
+        "logmel:1x32x32@8000/400/200/512/6.0.0-3900",
+    ],
+)
 def test_other_lines_are_refused(spec):
     with pytest.raises(ConfigError):
         parse_modality(spec)
@@ -294,7 +313,7 @@ def test_a_seed_gives_the_same_pair_whatever_is_asked_for(tmp_path):
     assert names == [f"seed00000{i}_{end}" for i in range(3) for end in ("audio.wav", "image.png")]
     with pytest.raises(ConfigError, match="no sound"):
         _ = model.generate(1, modality="image").audio
-    for options in ({"modality": "smell"}, {"latents": torch.zeros(1, 3)}, {"colour": 1}):
+    for options in ({"modality": "smell"}, {"modality": 3}, {"latents": torch.zeros(1, 3)}, {"colour": 1}):
         with pytest.raises(ConfigError):
             model.generate(**options)
     model.save_pretrained(tmp_path / "model")
@@ -333,6 +352,9 @@ def test_transfer_finds_the_code_and_tells_what_is_left():
         model.transfer(items, to="b", from_="b")
     with pytest.raises(ConfigError, match="method"):
         model.transfer(items, to="b", method="guess")
+    for options in ({"n": 1.5}, {"steps": 0}, {"steps": 1.5}, {"restarts": 1.5}, {"candidates": 2.5}, {"seed": 0.5}):
+        with pytest.raises(ConfigError, match=f"{next(iter(options))} must be a whole number"):
+            model.transfer(items, to="b", **options)
 
 
 def test_nearest_takes_what_the_synchronizer_rates_highest():
@@ -346,6 +368,8 @@ def test_nearest_takes_what_the_synchronizer_rates_highest():
         torch.testing.assert_close(made.values["b"][row].flatten(), drawn[int(ratings.argmax())], atol=1e-5, rtol=0)
     with pytest.raises(ConfigError, match="as many items"):
         model.synchrony(items, drawn)
+    with pytest.raises(ConfigError, match="of two modalities"):
+        model.synchrony(items, items, names=("a",))
     model.discriminator = None
     with pytest.raises(ConfigError, match="without its judges"):
         model.transfer(items, to="b", method="nearest")
