@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lowshotgan.checks import not_negative, one_of, positive
 from lowshotgan.data.batches import ImageBatches, Together
-from lowshotgan.data.classes import load_classes
+from lowshotgan.data.classes import ClassSet, load_classes
 from lowshotgan.data.dataset import ImageSet
 from lowshotgan.data.episodes import Episodes
 from lowshotgan.data.images import from_uint8
@@ -102,6 +102,9 @@ def finetune_stages(
         generator, first.values.to(system.device), finetuning, load_perceptual(finetuning.perceptual, system.device)
     )
     shares = {"seed": seed, "rank": rank, "world_size": world_size, "device": system.device}
+    source = (
+        None if finetuning.source is None else load_classes(finetuning.source, resolution=system.config.resolution)
+    )
     if losses.names:
         system.details["class_delta"] = {**base, "tensors": losses.names}
 
@@ -111,7 +114,7 @@ def finetune_stages(
     yield Stage(
         name="class",
         steps=finetuning.steps,
-        batches=_batches(system, shots, finetuning, shares),
+        batches=_batches(shots, source, finetuning, shares),
         groups={"class": ParamGroup(losses.trained, lr=finetuning.rate, betas=(0.9, 0.99))},
         phases=[Phase("class", "class", losses.terms, losses.weights)],
         modules={"generator": generator, "code": losses.code},
@@ -119,7 +122,7 @@ def finetune_stages(
         preview=lambda: system.generate(content=images[:8], exemplars=losses.current(system, images)).tensor,
     )
     after = losses.current(system, images)
-    looked_at = next(_batches(system, shots, finetuning, {"device": system.device}))
+    looked_at = next(_batches(shots, source, finetuning, {"device": system.device}))
     system.details["class_code"] = after.to_dict()
     system.details["class_fit"] = {
         "before": before,
@@ -201,10 +204,11 @@ class FineTuningLosses:
         return drawn.roll(1, 0), drawn
 
 
-def _batches(system: Translator, shots: ImageSet, finetuning: ClassFineTuning, shares: Mapping[str, Any]) -> Batches:
+def _batches(
+    shots: ImageSet, source: ClassSet | None, finetuning: ClassFineTuning, shares: Mapping[str, Any]
+) -> Together:
     parts: dict[str, Batches] = {"shots": ImageBatches(shots, finetuning.batch_size, flip=finetuning.flip, **shares)}
-    if finetuning.source is not None:
-        source = load_classes(finetuning.source, resolution=system.config.resolution)
+    if source is not None:
         parts["source"] = Episodes(source, finetuning.batch_size, flip=finetuning.flip, **shares)
     return Together(parts)
 

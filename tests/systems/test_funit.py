@@ -14,6 +14,7 @@ from lowshotgan.data.images import from_uint8, to_pil
 from lowshotgan.draws import Draws
 from lowshotgan.errors import ConfigError, DeltaError, ImageInputError, RecipeError, WeightsFormatError
 from lowshotgan.losses.penalties import r1, r1_of_batch_mean
+from lowshotgan.systems import class_finetuning
 from lowshotgan.systems.averages import half_life
 from lowshotgan.systems.class_code import ClassCode
 from lowshotgan.systems.class_finetuning import ClassFineTuning
@@ -487,7 +488,11 @@ def test_fitting_the_code_helps_the_shots_and_touches_no_other_class(model, tmp_
     assert torch.equal(load(tmp_path / "run").translate(content).tensor, fitted.translate(content).tensor)
 
 
-def test_fitting_the_class_encoder_is_held_by_source_images(model, folders, tmp_path):
+def test_fitting_the_class_encoder_is_held_by_source_images(model, folders, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        class_finetuning, "load_classes", lambda data, **options: read.append(data) or load_classes(data, **options)
+    )
     for name, images in folders.items():
         (tmp_path / "source" / name).mkdir(parents=True)
         for number, image in enumerate(images):
@@ -509,6 +514,7 @@ def test_fitting_the_class_encoder_is_held_by_source_images(model, folders, tmp_
         same = torch.equal(value, model.generator.state_dict()[name])
         assert same == (not name.startswith(("class_encoder", "mlp"))), name
     assert held.class_code.model == held.fingerprint != model.fingerprint
+    assert len(read) == 2  # once in each training
 
 
 MOVED = {"adain": "mlp.2", "class": ("class_encoder", "mlp"), "decoder": "decoder"}
