@@ -90,6 +90,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
                 f"{file}: {key!r} must be {'an object' if key == 'config' else 'a text'}, "
                 f"found {content.get(key)!r}; save the model again with save_pretrained()."
             )
+    if not isinstance(content.get("details", {}), dict):
+        raise WeightsFormatError(f"{file}: 'details' must be an object, found {content['details']!r}; save it again.")
     return content
 
 

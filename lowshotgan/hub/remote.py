@@ -25,6 +25,7 @@ from lowshotgan.hub import manifest, repository
 from lowshotgan.hub.digest import check_sha256, sha256_file
 from lowshotgan.hub.files import CONFIG, DISCRIMINATOR, MODEL, plain_name
 from lowshotgan.hub.manifest import WeightsEntry, get_entry
+from lowshotgan.messages import warn
 
 WEIGHTS_DIR = "LOWSHOTGAN_WEIGHTS_DIR"
 """Environment variable: folders (separated as in ``PATH``) that hold ``<arch>.<tag>/`` folders."""
@@ -117,7 +118,8 @@ def resolve_model(
     """Configuration and weights of a model, all of one revision; arguments and errors as for ``resolve``.
 
     Args:
-        discriminator: also look for the discriminator; a model without one gives ``None``.
+        discriminator: also look for the discriminator; a model without one gives ``None``, and so does, with a warning, a
+            repository that could not be asked.
     """
     reference = parse_reference(name_or_path, revision=revision, bare=bare)
     config = _find(reference, CONFIG, local_files_only=local_files_only, token=token)
@@ -129,9 +131,11 @@ def resolve_model(
     if discriminator and not (reference.entry and DISCRIMINATOR not in reference.entry.files):
         try:
             found = _find(reference, DISCRIMINATOR, local_files_only=local_files_only, token=token)
-        except WeightsNotFoundError:
+        except WeightsNotFoundError as error:
             if reference.entry is not None:
                 raise
+            if repository.is_interrupted(error):
+                warn(f"{reference.name} was loaded without its discriminator, which fine-tuning may need: {error}")
     return ModelFiles(config, model, found, reference.entry, reference.revision, reference.name)
 
 

@@ -81,6 +81,15 @@ def fetch(
     return _checked(path, repo_id)
 
 
+def is_interrupted(error: WeightsNotFoundError) -> bool:
+    """Whether ``fetch`` raised it because the hub could not be asked, rather than because it has no such file."""
+    from huggingface_hub import errors
+
+    cause = error.__cause__
+    answered = isinstance(cause, errors.EntryNotFoundError) and not isinstance(cause, errors.LocalEntryNotFoundError)
+    return cause is not None and not answered
+
+
 def _from_hub(
     repo_id: str, filename: str, revision: str | None, token: str | bool | None, *, force: bool, probe: bool
 ) -> Path:

@@ -115,6 +115,7 @@ def test_a_spoilt_weights_file_is_refused(model, spoil, says):
         ({"arch": 7}, "'arch' must be a text"),
         ({"system": None}, "'system' must be a text"),
         ({"config": [1]}, "'config' must be an object"),
+        ({"details": None}, "'details' must be an object"),
     ],
 )
 def test_a_configuration_with_a_wrong_value_is_refused(model, values, says):

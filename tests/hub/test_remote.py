@@ -1,9 +1,11 @@
 """Where a name is looked for, in which order, without a network."""
 
+import logging
 import os
 import shutil
 
 import pytest
+from huggingface_hub.errors import EntryNotFoundError
 
 from lowshotgan.errors import WeightsNotFoundError
 from lowshotgan.hub import repository
@@ -74,6 +76,22 @@ def test_a_model_folder_with_and_without_discriminator(model):
     (model / "discriminator.safetensors").unlink()
     assert resolve_model(f"local-dir:{model}", discriminator=True).discriminator is None
     assert resolve(model / "config.json", filename="config.json") == model / "config.json"
+
+
+@pytest.mark.parametrize(("answered", "told"), [(True, 0), (False, 1)])
+def test_a_discriminator_that_could_not_be_asked_for_is_told(model, monkeypatch, caplog, answered, told):
+    def download(repo_id, filename, revision, token, *, force, probe):
+        if filename == "discriminator.safetensors":
+            error = EntryNotFoundError("404") if answered else ConnectionError("no route")
+            raise WeightsNotFoundError(repository._why(error, repo_id, filename, revision)) from error
+        return model / filename
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(repository, "is_offline", lambda: False)
+    monkeypatch.setattr(repository, "_from_hub", download)
+    with caplog.at_level(logging.WARNING, logger="lowshotgan"):
+        assert resolve_model("hf-hub:me/toy", discriminator=True).discriminator is None
+    assert len(caplog.records) == told and all("no route" in record.getMessage() for record in caplog.records)
 
 
 def test_download_copies_what_is_intact_and_keeps_what_is_there(tmp_path, model, published, monkeypatch):
