@@ -1,5 +1,6 @@
 """The ways to fine-tune: by a recipe, by stages of the system's own, or from nothing on the same images."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -15,6 +16,7 @@ from lowshotgan.systems.stylegan2.system import StyleGAN2
 from lowshotgan.train.adapt import adapt
 from lowshotgan.train.adaptation import AdaptOptions
 from lowshotgan.train.loop import LoopSettings
+from lowshotgan.train.run import MODEL
 from lowshotgan.train.source import TrainResult, build_system, finetune_source, train_source
 from lowshotgan.types import PathLike
 
@@ -34,6 +36,7 @@ def finetune_model(
     Args:
         running: ``device``, ``hooks``, ``progress``, ``tensorboard`` and ``dry_run``.
     """
+    _keep_base(base, Path(output_dir).expanduser())
     running |= {"output_dir": output_dir, "settings": settings}
     if base.FineTuning is not None:
         return _by_own_stages(base, images, pairs, options, **running)
@@ -79,6 +82,15 @@ def _from_nothing(
         torch.manual_seed(settings.seed)
         system = build_system(arch, {})
     return train_source(system, found, training=training, settings=settings, **running)
+
+
+def _keep_base(base: System, folder: Path) -> None:
+    """Refuse to write over the base, which a fine-tuned model needs to be blended and its snapshots to be loaded."""
+    if base.source_name is None:
+        return
+    place = Path(base.source_name.removeprefix("local-dir:")).expanduser()
+    if place.is_dir() and place.resolve() in (folder.resolve(), (folder / MODEL).resolve()):
+        raise ConfigError(f"output_dir {folder} holds the base model; give another folder.")
 
 
 def _given(options: AdaptOptions) -> dict[str, Any]:

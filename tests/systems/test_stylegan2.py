@@ -5,7 +5,7 @@ import torch
 
 from lowshotgan.api import create_model, train
 from lowshotgan.data.images import to_pil
-from lowshotgan.errors import CheckpointError
+from lowshotgan.errors import CheckpointError, ConfigError
 
 TINY = {"resolution": 8, "channel_base": 64, "channel_max": 8, "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
 QUICK = {"batch_size": 2, "precision": "fp32", "device": "cpu", "progress": False}
@@ -27,6 +27,12 @@ def test_a_projection_is_the_best_that_was_tried_and_leaves_no_gradients(model, 
     assert found.distance == pytest.approx(min(found.history))
     assert torch.allclose(model.generate(latents=found.ws).tensor, found.tensor, atol=1e-6)
     assert all(parameter.grad is None for parameter in model.generator.parameters())
+
+
+@pytest.mark.parametrize("options", [{"steps": 2.5}, {"steps": 0}, {"seed": "a"}])
+def test_a_projection_takes_whole_numbers(model, images, options):
+    with pytest.raises(ConfigError, match="must be a whole number"):
+        model.project(images[0], **options)
 
 
 def test_a_model_that_was_trained_may_be_passed_again_to_go_on(model, images, tmp_path):

@@ -99,6 +99,14 @@ def test_a_system_that_is_only_trained_names_those_that_are_adapted(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("place", ["run", "run/model", "run/../run"])
+def test_the_base_is_not_written_over(base, tmp_path, place):
+    base.save_pretrained(tmp_path / "run" / "model")
+    (tmp_path / "run" / "checkpoints").mkdir()
+    with pytest.raises(ConfigError, match="holds the base model; give another folder"):
+        finetune(tmp_path / place, noise(4), output_dir=tmp_path / "run", resume="never", **QUICK)
+
+
 def test_pairs_and_images_are_told_apart(base, tmp_path):
     with pytest.raises(ConfigError, match="pass images, not pairs"):
         finetune(base, pairs="nowhere", output_dir=tmp_path / "run", **QUICK)

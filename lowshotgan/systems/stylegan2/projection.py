@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from lowshotgan.checks import positive
+from lowshotgan.checks import whole
 from lowshotgan.data.images import to_pil
 from lowshotgan.nets.stylegan2 import Generator
 
@@ -54,8 +54,8 @@ def project_image(
         seed: of the exploring noise.
         progress: show a progress bar.
     """
-    steps = int(positive("steps", steps))
-    random = torch.Generator().manual_seed(seed)
+    steps = whole("steps", steps)
+    random = torch.Generator().manual_seed(whole("seed", seed, 0))
     with torch.no_grad():
         samples = generator.mapping(torch.randn(AVERAGE_OVER, generator.z_dim, generator=random).to(target.device))
     mean, spread = samples.mean(dim=0), (samples - samples.mean(dim=0)).square().sum(dim=1).mean().sqrt()
