@@ -224,6 +224,26 @@ def test_bad_config_file_is_one_line(api, folder, capsys, name, text, part):
     assert error.count("\n") == 1
 
 
+def test_a_config_file_may_begin_with_a_mark(tmp_path):
+    for name, text in (("a.toml", "steps = 3"), ("a.json", '{"steps": 3}')):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert read_config(tmp_path / name) == {"steps": 3}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_names_are_printed_where_their_letters_are_not_known(tmp_path, as_json):
+    (tmp_path / "фото.png").write_bytes(b"")
+    arguments = ["transfer", "m", str(tmp_path / "фото.png"), "--to", "audio", "-o", "café", "--dry-run"]
+    code = f"from lowshotgan.cli import main\nmain({[*arguments, *['--json'] * as_json]!a})"
+    surroundings = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, env=surroundings)
+    assert done.returncode == 0, done.stderr.decode()
+    if as_json:
+        assert json.loads(done.stdout)["items"].endswith("фото.png")
+    else:
+        assert b"\\u0444" in done.stdout and b"caf\xe9" in done.stdout
+
+
 def test_read_config_needs_a_file(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
         read_config(tmp_path / "missing.toml")

@@ -40,6 +40,12 @@ def test_recolor_writes_images_masks_and_a_sheet(world, tmp_path, capsys):
         assert sheet.size == (2 * 18 + 2, 2 * 18 + 2)
 
 
+def test_a_category_is_not_left_out_of_a_sheet(world, tmp_path, capsys):
+    arguments = ["recolor", str(world / "hair"), str(world / "photos"), "--category", "blond"]
+    assert run([*arguments, "--sheet", str(tmp_path / "sheet.png")]) == 2
+    assert "--category needs --output" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_a_colour_may_be_three_numbers(world, tmp_path):
     for name, color in (("hex", "#aa3377"), ("numbers", "170,51,119")):
         arguments = ["recolor", str(world / "hair"), str(world / "photos"), "--color", color]

@@ -1,5 +1,6 @@
 """The command ``lowshotgan``: parse, call ``lowshotgan.api``, print. Help and parsing import no torch."""
 
+import io
 import os
 import sys
 import traceback
@@ -65,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: arguments without the program's name; by default those of the process.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that a terminal or pipe has not
     sys.exit(run(argv))
 
 

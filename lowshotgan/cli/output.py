@@ -16,11 +16,11 @@ from lowshotgan.errors import ConfigError
 
 
 def show(value: Any, *, as_json: bool, text: str | None = None) -> None:
-    """Print ``value`` as JSON, or else ``text`` (by default one ``key: value`` line for each entry)."""
+    """Print ``value`` as JSON in ASCII, or else ``text`` (by default one ``key: value`` line for each entry)."""
     if os.environ.get("RANK", "0") != "0":  # torchrun: the main process speaks for all
         return
     if as_json:
-        click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(plain(value), indent=2))
     else:
         click.echo(lines(plain(value)) if text is None else text)
 

@@ -56,6 +56,8 @@ def recolor(
         raise click.UsageError("say where to: --output FOLDER, --sheet FILE, or both.")
     if output is not None and (len(colors) + (category is not None)) != 1:
         raise click.UsageError("--output needs one --color or one --category.")
+    if category is not None and output is None:
+        raise click.UsageError("--category needs --output FOLDER; a sheet shows the colours of --color.")
     if mask and output is None:
         raise click.UsageError("--mask needs --output FOLDER.")
     for color in colors:

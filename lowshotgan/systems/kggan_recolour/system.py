@@ -5,7 +5,7 @@ method is described in the published patent US 11379722; see the documentation o
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -298,7 +298,8 @@ class KGGANRecolour(Constrained):
         return torch.tensor([parse_colour(one) for one in chosen]) * 2 - 1
 
     def _labels(self, category: str | Sequence[str]) -> Tensor:
-        names = [category] if isinstance(category, str) else list(category)
+        several = isinstance(category, Iterable) and not isinstance(category, str)
+        names: list[Any] = list(category) if several else [category]
         return torch.tensor(
             [self.config.categories.index(one_of("category", n, self.config.categories)) for n in names]
         )

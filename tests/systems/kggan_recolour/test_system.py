@@ -67,6 +67,9 @@ def test_each_image_may_have_its_own_target(model, pictures):
     for i, color in enumerate(colours):
         torch.testing.assert_close(together[i], model.recolor(pictures, color=color).tensor[i], atol=1e-5, rtol=0)
     assert len(model.recolor(pictures, category=["black", "blond", "brown"])) == 3
+    for category in (1, ["pink"]):
+        with pytest.raises(ConfigError, match="category must be one of black, blond, brown"):
+            model.recolor(pictures, category=category)
 
 
 def test_a_sheet_shows_each_image_in_each_colour(model, pictures):
