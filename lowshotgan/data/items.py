@@ -189,7 +189,11 @@ def _levels(array: np.ndarray[Any, Any], name: str, signed: bool) -> np.ndarray[
 def _is_signed(items: Iterable[Any]) -> bool:
     """Whether the floats among the first items go below zero."""
     for item in islice(items, PROBED):
-        if isinstance(item, Tensor | np.ndarray) and 0 not in item.shape and float(item.min()) < -0.001:
+        if isinstance(item, Tensor):
+            is_float = item.is_floating_point()
+        else:
+            is_float = isinstance(item, np.ndarray) and item.dtype.kind == "f"
+        if is_float and 0 not in item.shape and float(item.min()) < -0.001:
             return True
     return False
 

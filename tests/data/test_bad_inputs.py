@@ -296,6 +296,16 @@ CASES = {
         {},
         ["int64", "uint8"],
     ),
+    "tensor of 16 bits": (
+        lambda root: torch.zeros(1, 3, 8, 8, dtype=torch.uint16),
+        {},
+        ["uint16", "uint8"],
+    ),
+    "array of texts": (
+        lambda root: [np.array([["a", "b"]])],
+        {},
+        ["<U1", "uint8"],
+    ),
     "number": (lambda root: 7, {}, ["int", "pass a folder"]),
     "nothing": (lambda root: None, {}, ["NoneType", "pass a folder"]),
     "dictionary": (lambda root: {"a": 1}, {}, ["dict", "pass a folder"]),
