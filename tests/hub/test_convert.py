@@ -259,6 +259,9 @@ def test_unknown_missing_and_wrong_tensors_are_told(funit, tmp_path):
         converted({"gen_test": {**state, "dec.extra": torch.zeros(1)}})
     with pytest.raises(WeightsFormatError, match="1 missing"):
         converted({"gen_test": {name: t for name, t in state.items() if name != "dec.model.4.conv.bias"}})
+    for first in ("mlp.model.0.fc.weight", "enc_content.model.0.conv.weight"):
+        with pytest.raises(WeightsFormatError, match="lacks the first layers"):
+            converted({"gen_test": {name: t for name, t in state.items() if name != first}})
     with pytest.raises(WeightsFormatError, match="MLP has 7 outputs"):
         converted({"gen_test": {**state, "mlp.model.1.fc.weight": torch.zeros(7, 8)}})
     with pytest.raises(WeightsFormatError, match="no state dictionary"):

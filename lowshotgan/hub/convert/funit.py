@@ -77,8 +77,10 @@ def generator_config(tensors: Mapping[str, Tensor], where: str) -> dict[str, Any
     class_downs = highest(tensors, r"enc_class_model\.model\.(\d+)\.conv\.weight", where)
     res_blocks = 1 + highest(tensors, r"dec\.model\.0\.model\.(\d+)\.model\.0\.conv\.weight", where)
     mlp_layers = 1 + highest(tensors, r"mlp\.model\.(\d+)\.fc\.weight", where)
-    first, last = tensors["mlp.model.0.fc.weight"], tensors[f"mlp.model.{mlp_layers - 1}.fc.weight"]
-    width = len(tensors["enc_content.model.0.conv.weight"])
+    first, stem = tensors.get("mlp.model.0.fc.weight"), tensors.get("enc_content.model.0.conv.weight")
+    if first is None or stem is None:
+        raise WeightsFormatError(f"{where} lacks the first layers of a generator; it is damaged or of another format.")
+    last, width = tensors[f"mlp.model.{mlp_layers - 1}.fc.weight"], len(stem)
     if len(last) != 4 * res_blocks * width * 2**content_downs:
         raise WeightsFormatError(
             f"{where}: the MLP has {len(last)} outputs where {res_blocks} residual blocks of {width * 2**content_downs} "
