@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lowshotgan.checks import positive
+from lowshotgan.checks import whole
 from lowshotgan.errors import ConfigError
 
 
@@ -55,14 +55,15 @@ def kernel_distance(
         ConfigError: if the shapes do not fit or a set has fewer than two images.
     """
     check_embeddings(real, fake, least=2)
-    for name, count in (("subsets", subsets), ("subset_size", subset_size - 1), ("resamples", resamples)):
-        positive(name, count)
+    whole("subsets", subsets)
+    whole("subset_size", subset_size, low=2)
+    whole("resamples", resamples, low=2)
     generator = torch.Generator().manual_seed(seed)
     size = min(subset_size, len(real), len(fake))
-    whole = size == len(real) == len(fake)
+    is_all = size == len(real) == len(fake)
     values = [
         _unbiased(*_kernels(_subset(real, size, generator), _subset(fake, size, generator)))
-        for _ in range(1 if whole else subsets)
+        for _ in range(1 if is_all else subsets)
     ]
     boot = _bootstrap(
         _subset(real, min(len(real), subset_size), generator),

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lowshotgan.checks import whole
+
 Maps = Callable[[Tensor], Sequence[Tensor]]
 """From uint8 images ``(B, 3, H, W)`` to maps ``(B, C, h, w)`` of several scales (``Extractor.maps``)."""
 
@@ -40,6 +42,7 @@ def perceptual_distance(maps: Maps, a: Tensor, b: Tensor, *, batch_size: int = 6
 
 def batches(images: Tensor, size: int) -> Iterator[Tensor]:
     """Consecutive parts of ``(N, ...)`` with at most ``size`` rows; one empty part if there are no rows."""
+    whole("batch_size", size)
     return (images[start : start + size] for start in range(0, max(len(images), 1), size))
 
 

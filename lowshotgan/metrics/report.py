@@ -69,7 +69,7 @@ def measure(
         train: ``(K, 3, H, W)`` uint8 training images; gives diversity and memorisation.
         source: ``(N, 3, H, W)`` uint8 images of the unadapted generator for the same latents; gives
             consistency.
-        metrics: keys of ``METRICS``; by default all that the images allow.
+        metrics: one or more keys of ``METRICS``; by default all that the images allow.
         extractor: anything ``load_extractor`` takes.
         seed: of subsets and resamples.
         batch_size: images the extractor sees at once.
@@ -211,7 +211,7 @@ def _choose(metrics: Iterable[str] | None, train: Tensor | None, source: Tensor 
     given = {"train": train is not None and len(train) > 0, "source": source is not None and len(source) > 0}
     if metrics is None:
         return [name for name in METRICS if given.get(_NEEDS.get(name, ""), True)]
-    chosen = [one_of("metrics", name, METRICS) for name in metrics]
+    chosen = [one_of("metrics", name, METRICS) for name in ([metrics] if isinstance(metrics, str) else metrics)]
     for name in chosen:
         if not given.get(_NEEDS.get(name, ""), True):
             raise ConfigError(f"the metric {name!r} needs {_NEEDS[name]} images; pass {_NEEDS[name]}=... .")

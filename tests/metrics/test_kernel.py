@@ -73,3 +73,10 @@ def test_the_bootstrap_spread_is_near_the_true_spread():
 def test_unusable_embeddings_are_refused(real, fake, message):
     with pytest.raises(ConfigError, match=message):
         kernel_distance(real, fake)
+
+
+@pytest.mark.parametrize("options", [{"subset_size": 1}, {"subsets": 0}, {"subsets": 1.5}, {"resamples": 1}])
+def test_numbers_without_a_spread_are_refused_by_their_value(options):
+    name, value = next(iter(options.items()))
+    with pytest.raises(ConfigError, match=rf"{name} must be a whole number .* got {value}"):
+        kernel_distance(torch.randn(4, 3), torch.randn(4, 3), **options)

@@ -64,7 +64,10 @@ def test_only_what_the_images_allow(tiny, drawings):
         "density",
         "coverage",
     }
-    assert set(measure(drawings[:9], drawings[9:20], metrics=["kernel"], extractor=tiny).scores) == {"kernel"}
+    for metrics in (["kernel"], "kernel"):
+        assert set(measure(drawings[:9], drawings[9:20], metrics=metrics, extractor=tiny).scores) == {"kernel"}
+    with pytest.raises(ConfigError, match="batch_size must be a whole number"):
+        measure(drawings[:9], drawings[9:20], extractor=tiny, batch_size=0)
 
 
 @pytest.mark.parametrize(
