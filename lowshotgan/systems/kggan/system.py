@@ -68,7 +68,7 @@ class KGGAN(Constrained, Settling):
     @classmethod
     def build(cls, arguments: Mapping[str, Any], *, arch: str) -> Self:
         """An untrained system from ``knowledge`` (a ``Knowledge``, a mapping of attributes or a file), ``seen``,
-        ``unseen`` and the arguments of the configuration.
+        ``unseen`` and the arguments of the configuration, of which ``nuisance`` may be a mapping as in ``Knowledge``.
 
         Without ``unseen``, every category of the knowledge that is not seen is; without ``seen``, every other one.
         """
@@ -76,6 +76,8 @@ class KGGAN(Constrained, Settling):
         if rest.get("knowledge") is None:
             return super().build({key: value for key, value in rest.items() if key != "knowledge"}, arch=arch)
         knowledge = as_knowledge(rest.pop("knowledge"))
+        if isinstance(rest.get("nuisance"), Mapping):
+            knowledge = replace(knowledge, nuisance=rest.pop("nuisance"))
         unseen = rest.pop("unseen", None)
         hidden = set(unseen or ())
         seen = list(rest.pop("seen", None) or [name for name in knowledge.names if name not in hidden])

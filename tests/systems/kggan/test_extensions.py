@@ -144,6 +144,13 @@ def test_attributes_get_the_usual_nuisances_unless_components_mix_them():
         tiny(knowledge=shapes_knowledge(nuisance={"colour": "shuffle_patches"}), components=2)
 
 
+def test_nuisances_may_be_given_as_knowledge_has_them():
+    assert tiny(nuisance={"colour": "shuffle_patches"}).config.nuisance == ("colour:shuffle_patches",)
+    assert tiny(nuisance={}).config.nuisance == ()
+    with pytest.raises(ConfigError, match="group 'size'"):
+        tiny(nuisance={"size": "shift"})
+
+
 def test_an_erased_square_has_its_side_and_the_mean_colour():
     images = torch.rand(6, 3, 16, 16) * 2 - 1
     erased = erase_square(images, Draws(0), side=4)
