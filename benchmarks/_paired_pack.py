@@ -1,6 +1,7 @@
 """The images of a task of ``paired.py``: what may be learnt from, what scores, and how shots are drawn."""
 
 import argparse
+from pathlib import PurePosixPath
 from typing import Any
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from lowshotgan import load
 from lowshotgan.data.appearance import apply_appearance
+from lowshotgan.data.base import Subset
 from lowshotgan.data.dataset import ImageSet, load_images
-from lowshotgan.data.pairs import load_pairs
 from lowshotgan.metrics.extractors import load_extractor
 
 LABELLED = 1000
@@ -65,10 +66,18 @@ class Pack:
         return load_images(self.options.data, resolution=self.resolution, **self._options(), **(chosen | more))
 
     def _pairs(self) -> tuple[ImageSet, ImageSet]:
-        source, target = self.options.pairs.split(",")
-        found = load_pairs((source, target), resolution=self.resolution, **self._options())
-        assert found.source is not None
-        return found.source, found.target
+        """Both domains in one order, without the copies of a pair that a pack may hold."""
+        source, target = (
+            load_images(path, resolution=self.resolution, **self._options()) for path in self.options.pairs.split(",")
+        )
+        if stems(source) != stems(target):
+            raise SystemExit("--pairs needs two folders or zips whose files have equal names apart from the ending.")
+        first: dict[bytes, int] = {}
+        for index, pair in enumerate(torch.cat([source.uint8(), target.uint8()], dim=1)):
+            first.setdefault(pair.numpy().tobytes(), index)
+        kept = list(first.values())
+        source, target = (ImageSet(Subset(one.source, kept), one.preprocess) for one in (source, target))
+        return source, target
 
     def _labelled(self) -> tuple[Tensor, Tensor]:
         """Up to 1,000 images of each class, none of which scores."""
@@ -82,3 +91,8 @@ class Pack:
             parts.append(all_of_it.uint8(list(range(min(LABELLED, len(all_of_it))))))
         labels = torch.cat([torch.full((len(part),), number) for number, part in enumerate(parts)])
         return torch.cat(parts), labels
+
+
+def stems(images: ImageSet) -> list[str]:
+    """Names of the images without their endings."""
+    return [PurePosixPath(name).with_suffix("").as_posix() for name in images.names]

@@ -244,3 +244,18 @@ def test_real_pairs_never_score_what_shots_show(tmp_path):
     known = {one.numpy().tobytes() for one in pack.reference.source}
     assert len(pack.reference.source) >= 4
     assert all(one.numpy().tobytes() not in known for one in pack.shots(len(pack.rest), 0)["source"])
+
+
+def test_a_pair_that_a_pack_holds_twice_counts_once(tmp_path):
+    words_for(tmp_path, pfsgan=PFSGAN)
+    images = faces(6, resolution=16)
+    for side, values in (("a", images), ("b", apply_appearance(images, "line"))):
+        (tmp_path / side).mkdir()
+        for number, image in enumerate([*to_pil(values), *to_pil(values[:2])]):
+            image.save(tmp_path / side / f"x{number}.png")
+    words = ["--pairs", f"{tmp_path / 'a'},{tmp_path / 'b'}", "--models", f"pfsgan={tmp_path / 'pfsgan'}"]
+    pack = Pack(paired.parse([*words, "--held-out", "2", "--extractor", "lsg1"]))
+    assert len(pack.source) == len(pack.target) == 6
+    (tmp_path / "b" / "x0.png").rename(tmp_path / "b" / "y.png")
+    with pytest.raises(SystemExit, match="equal names"):
+        Pack(paired.parse([*words, "--held-out", "2", "--extractor", "lsg1"]))
