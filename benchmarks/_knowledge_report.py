@@ -52,7 +52,7 @@ SHAPES = """\
 Coloured shapes of our own on grey (`lowshotgan.data.shapes.coloured_shapes`), 4 shapes and 6 colours, six combinations
 without images, 32 px, 1,500 steps without warm-up. Columns as above."""
 EMBEDDING = """\
-The same shapes; the embedding network alone, 800 steps. Share of other images whose reading is nearest to the vector of
+The same shapes; the embedding network alone, 3,000 steps. Share of other images whose reading is nearest to the vector of
 their own category, among all 24."""
 
 
@@ -125,6 +125,7 @@ def card_metrics(cell: dict[str, Any]) -> list[dict[str, Any]]:
             "kd_unseen": cell["unseen_kd"],
             "kd_seen": cell["seen_kd"],
         }
+        reference = "real images of each category, and a classifier trained on others of them"
     else:
         ours, same = (cell["trained_style"][name] for name in ("method", "identity"))
         found = {
@@ -134,7 +135,9 @@ def card_metrics(cell: dict[str, Any]) -> list[dict[str, Any]]:
             "change_outside": ours["outside_change"],
             "mask_iou": ours["iou"],
         }
-    return [{"name": name, "value": value, "protocol": "benchmarks/knowledge.py"} for name, value in found.items()]
+        reference = "true recolourings and masks of other drawings in the same style"
+    told = {"reference": reference, "protocol": "benchmarks/knowledge.py"}
+    return [{"name": name, "value": value, **told} for name, value in found.items()]
 
 
 def by_arm(cells: list[dict[str, Any]], part: str) -> dict[str, list[dict[str, Any]]]:

@@ -271,12 +271,19 @@ def main(arguments: list[str] | None = None) -> None:
 def card_scores(folder: Path, pair: str) -> list[dict[str, Any]]:
     """The figures of the cell ``model`` as ``recipes/publish.py --metrics`` reads them."""
     cell = json.loads((folder / f"{pair}-model.json").read_text(encoding="utf-8"))
-    plain = ("sync_rate", "independent_rate", *(key for key in cell if key.startswith("perplexity")), "auc")
-    found = {key: cell[key] for key in plain}
-    ways = [key for key in cell if " to " in key]
-    found |= {f"{way}, {method}": score["accuracy"] for way in ways for method, score in cell[way].items()}
-    return [
-        {"name": name, "value": round(value, 3), "protocol": f"crossmodal-{pair}"} for name, value in found.items()
+    protocol = f"crossmodal-{pair}"
+    drawn = {"n": cell["samples"], "reference": "judges trained on real items", "protocol": protocol}
+    rates = ("sync_rate", "independent_rate", *(key for key in cell if key.startswith("perplexity")))
+    scores = [{"name": key, "value": round(cell[key], 3), **drawn} for key in rates]
+    scores.append(
+        {"name": "auc", "value": round(cell["auc"], 3), "reference": "pairs of test items", "protocol": protocol}
+    )
+    moved = {"n": cell["transfers"], "reference": "the class of the test item", "protocol": protocol}
+    return scores + [
+        {"name": f"{way}, {method}", "value": round(score["accuracy"], 3), **moved}
+        for way in cell
+        if " to " in way
+        for method, score in cell[way].items()
     ]
 
 

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> str:
         facts |= (
             {"batch": options.baseline_batch} if method in BASELINES else {"set": settings_of(method, options.changes)}
         )
-        facts["metrics"] = for_a_card(found, f"paired/{name}/fake{options.samples}")
+        facts["metrics"] = for_a_card(found, name, options.samples)
         path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     table = report(options.output)
     print(table)
@@ -155,9 +155,10 @@ def run_cell(
     return best | {"KD by steps": tried, "picture": f"{name}.png"}
 
 
-def for_a_card(found: Mapping[str, Any], protocol: str) -> list[dict[str, Any]]:
+def for_a_card(found: Mapping[str, Any], cell: str, samples: int) -> list[dict[str, Any]]:
     """The scores as ``recipes/publish.py`` takes them."""
-    return [{"name": name, "value": round(found[name], 4), "protocol": protocol} for name in COLUMNS if name in found]
+    told = {"n": samples, "reference": "held-out pairs", "protocol": f"paired/{cell}/fake{samples}"}
+    return [{"name": name, "value": round(found[name], 4), **told} for name in COLUMNS if name in found]
 
 
 def twins(draw: Any, count: int) -> tuple[Tensor, Tensor]:
