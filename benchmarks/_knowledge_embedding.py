@@ -23,7 +23,7 @@ EMBEDDING_ARMS: dict[str, dict[str, Any]] = {
     "pooled": {"nuisance": ()},
     "naive": {"nuisance": (), "flat": True},
 }
-STEPS = 800
+STEPS = 3000
 BATCH = 64
 
 

@@ -70,7 +70,7 @@ def avatars(data: Path) -> World:
     return World(("hair", "skin"), knowledge, unseen, AVATARS_HARD, open_, images, model, training)
 
 
-def shapes(*, each: int = 60) -> World:
+def shapes(*, each: int = 200) -> World:
     """Coloured shapes on grey, 4 x 6, of which six combinations have no images; every value is seen three times or more.
 
     Args:
@@ -86,7 +86,7 @@ def shapes(*, each: int = 60) -> World:
         return load_categories(drawn, wanted, resolution=resolution)
 
     model = {"arch": "kggan_32", "resolution": 32}
-    training = {"steps": 1500, "batch_size": 32, "embedding_steps": 800, "folds": 0, "discriminator_steps": 1}
+    training = {"steps": 1500, "batch_size": 32, "embedding_steps": 3000, "folds": 0, "discriminator_steps": 1}
     training |= {"lr": 4e-4, "ema_half_life": 100.0}
     knowledge = Knowledge.from_attributes(table)
     return World(

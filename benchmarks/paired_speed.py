@@ -22,8 +22,8 @@ from lowshotgan.data.images import to_pil
 from lowshotgan.data.synthetic import faces
 from lowshotgan.draws import Draws
 from lowshotgan.systems.lado.config import LaDoTraining
-from lowshotgan.train.loop import only_trainable, weighted_loss
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.phases import only_trainable, weighted_loss
 from lowshotgan.types import Batch
 
 

@@ -29,8 +29,8 @@ from lowshotgan.draws import Draws
 from lowshotgan.systems.averages import half_life
 from lowshotgan.systems.class_training import ClassNets
 from lowshotgan.train.ema import update_average
-from lowshotgan.train.loop import only_trainable, weighted_loss
 from lowshotgan.train.optimizers import make_optimizer
+from lowshotgan.train.phases import only_trainable, weighted_loss
 from lowshotgan.types import Batch, Stage
 
 TARGETS = {"step": 2.0, "code": 1.5}

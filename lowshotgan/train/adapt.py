@@ -24,9 +24,10 @@ from lowshotgan.train.adaptation import Adaptation, AdaptOptions
 from lowshotgan.train.estimate import Estimate, estimate_stage
 from lowshotgan.train.facts import finetuning_facts
 from lowshotgan.train.log import standard_hooks, tell_stop
-from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit, settle_precision
+from lowshotgan.train.loop import FitResult, Hook, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.outcome import Outcome, report_content, verdict
+from lowshotgan.train.precision import settle_precision
 from lowshotgan.train.report import write_report
 from lowshotgan.train.run import RunFolder
 from lowshotgan.train.source import TrainResult

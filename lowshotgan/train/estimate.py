@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lowshotgan.draws import Draws
-from lowshotgan.train.loop import arithmetic, only_trainable, split_batch, weighted_loss
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.phases import arithmetic, only_trainable, split_batch, weighted_loss
 from lowshotgan.types import Batch, Stage
 
 

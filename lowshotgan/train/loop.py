@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,7 +26,8 @@ from lowshotgan.train.checkpoint import check_resumable, load_checkpoint, marks,
 from lowshotgan.train.ema import update_average
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.optimizers import make_optimizer, set_rate
-from lowshotgan.train.precision import choose_precision
+from lowshotgan.train.phases import arithmetic, is_due, only_trainable, split_batch, weighted_loss
+from lowshotgan.train.precision import settle_precision
 from lowshotgan.types import Batch, Phase, Stage, Stateful
 
 MAX_NONFINITE_STEPS = 50
@@ -349,51 +350,6 @@ class _Clock:
         self._last = now
 
 
-def settle_precision(wish: str, machine: Machine, saved: Mapping[str, Any] | None = None) -> str:
-    """ "fp32" or "bf16": as asked, as the checkpoint was trained with, or as the main process measures."""
-    if wish == "auto" and saved and saved.get("device") == machine.device.type:
-        return str(saved["precision"])
-    fast = machine.is_main and choose_precision(wish, machine.device) == torch.bfloat16
-    return "bf16" if machine.from_main(float(fast)) else "fp32"
-
-
-def arithmetic(phase: Phase, precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Autocast for the terms of ``phase`` under ``precision``, "fp32" or "bf16"."""
-    if precision == "fp32" or phase.fp32:
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
-
-
-def is_due(phase: Phase, step: int) -> bool:
-    """Whether ``phase`` runs on this step."""
-    return step >= phase.start and (phase.stop is None or step < phase.stop) and step % phase.every == 0
-
-
-def weighted_loss(phase: Phase, terms: Mapping[str, Tensor], progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-    """The sum of the weighted means of a phase's terms, and the detached means by log name."""
-    total = torch.zeros([])
-    for name, multiplier in phase.weights.items():
-        if name in terms:
-            weight = multiplier(progress) if callable(multiplier) else multiplier
-            total = total.to(terms[name].device) + weight * terms[name].float().mean()
-    return total, {f"{phase.name}/{name}": value.detach().float().mean() for name, value in terms.items()}
-
-
-@contextmanager
-def only_trainable(stage: Stage, group: str) -> Iterator[None]:
-    """Let gradients reach the parameters of one group and no other of the stage."""
-    for name, other in stage.groups.items():
-        if name != group:
-            for parameter in other.params:
-                parameter.requires_grad_(False)
-    for parameter in stage.groups[group].params:
-        parameter.requires_grad_(True)
-    yield
-    for other in stage.groups.values():
-        for parameter in other.params:
-            parameter.requires_grad_(False)
-
-
 @contextmanager
 def _graceful_stop() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C or SIGTERM into a request to stop after the step; a second one stops at once."""
@@ -430,15 +386,3 @@ def _load_all(what: str, targets: Mapping[str, Any], states: Mapping[str, Any]) 
 
 def _stateful(hooks: Sequence[Hook]) -> dict[str, Stateful]:
     return {hook.name: hook for hook in hooks if isinstance(hook, Stateful) and hasattr(hook, "name")}
-
-
-def split_batch(images: Any, parts: int) -> list[Any]:
-    """Micro-batches of one batch: a tensor, or a mapping of tensors cut alike."""
-    if parts == 1:
-        return [images]
-    if isinstance(images, Mapping):
-        cut = {name: split_batch(value, parts) for name, value in images.items()}
-        return [{name: chunks[i] for name, chunks in cut.items()} for i in range(parts)]
-    if len(images) % parts:
-        raise ConfigError(f"batch of {len(images)} cannot be cut into {parts} equal parts; change batch_size.")
-    return list(images.chunk(parts))

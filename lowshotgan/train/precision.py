@@ -1,12 +1,15 @@
 """Which number format a machine trains fastest with: measured, not guessed."""
 
 import time
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from lowshotgan.checks import one_of
+from lowshotgan.train.machine import Machine
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -21,6 +24,14 @@ def choose_precision(wish: str, device: torch.device) -> torch.dtype:
     if wish == "auto":
         return torch.bfloat16 if _speedup(str(device)) >= 1.2 else torch.float32
     return torch.bfloat16 if wish == "bf16" else torch.float32
+
+
+def settle_precision(wish: str, machine: Machine, saved: Mapping[str, Any] | None = None) -> str:
+    """ "fp32" or "bf16": as asked, as the checkpoint was trained with, or as the main process measures."""
+    if wish == "auto" and saved and saved.get("device") == machine.device.type:
+        return str(saved["precision"])
+    fast = machine.is_main and choose_precision(wish, machine.device) == torch.bfloat16
+    return "bf16" if machine.from_main(float(fast)) else "fp32"
 
 
 @cache

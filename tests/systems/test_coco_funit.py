@@ -14,7 +14,7 @@ from lowshotgan.systems.class_training import ClassNets
 from lowshotgan.systems.coco_funit.config import CocoFUNITTraining
 from lowshotgan.systems.coco_funit.stages import CocoFUNITLosses
 from lowshotgan.systems.coco_funit.system import CocoFUNIT
-from lowshotgan.train.loop import only_trainable
+from lowshotgan.train.phases import only_trainable
 from lowshotgan.types import Batch
 
 TINY = {

@@ -16,8 +16,9 @@ from lowshotgan.systems.egscit.config import EGSCITTraining
 from lowshotgan.systems.egscit.stages import MaskLosses, TranslationLosses, falling
 from lowshotgan.systems.egscit.system import EGSCIT
 from lowshotgan.systems.frozen_features import FeatureMaps, load_maps
-from lowshotgan.train.loop import LoopSettings, fit, only_trainable
+from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.phases import only_trainable
 from lowshotgan.types import Batch
 
 TINY = {"resolution": 20, "width": 4, "levels": 2, "discriminator_width": 4}

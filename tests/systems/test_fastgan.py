@@ -16,8 +16,9 @@ from lowshotgan.systems.fastgan.stages import FastGANLosses
 from lowshotgan.systems.fastgan.system import FastGAN
 from lowshotgan.systems.frozen_features import load_perceptual
 from lowshotgan.systems.walks import slerp
-from lowshotgan.train.loop import LoopSettings, fit, only_trainable
+from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.phases import only_trainable
 from lowshotgan.types import Batch, ParamGroup, Stage
 
 CONFIG = FastGANConfig(resolution=64, z_dim=8, generator_width=2, discriminator_width=2)

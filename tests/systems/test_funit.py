@@ -21,8 +21,9 @@ from lowshotgan.systems.class_finetuning import ClassFineTuning
 from lowshotgan.systems.class_training import ClassNets, colours_mixed
 from lowshotgan.systems.funit.config import FUNITConfig, FUNITTraining
 from lowshotgan.systems.funit.stages import FUNITLosses
-from lowshotgan.train.loop import LoopSettings, fit, only_trainable
+from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.phases import only_trainable
 from lowshotgan.types import Batch
 
 TINY = {

@@ -88,7 +88,7 @@ def test_a_spent_budget_is_told_and_nothing_is_trained_again(base, tmp_path, cap
 
 
 def test_the_report_tells_the_arithmetic_that_ran(base, tmp_path, monkeypatch):
-    monkeypatch.setattr("lowshotgan.train.loop.choose_precision", lambda wish, device: torch.bfloat16)
+    monkeypatch.setattr("lowshotgan.train.precision.choose_precision", lambda wish, device: torch.bfloat16)
     run(base, tmp_path / "run", precision="auto", steps=2)
     assert json.loads((tmp_path / "run" / "report.json").read_text())["summary"]["precision"] == "bf16"
 

@@ -12,18 +12,11 @@ from torch import nn
 from lowshotgan.errors import CheckpointError, ConfigError, DivergenceError
 from lowshotgan.train.checkpoint import LATEST, PREVIOUS, load_checkpoint, read_checkpoint, save_checkpoint
 from lowshotgan.train.ema import update_average
-from lowshotgan.train.loop import (
-    MAX_NONFINITE_STEPS,
-    LoopSettings,
-    fit,
-    is_due,
-    only_trainable,
-    settle_precision,
-    split_batch,
-)
+from lowshotgan.train.loop import MAX_NONFINITE_STEPS, LoopSettings, fit
 from lowshotgan.train.machine import Machine
 from lowshotgan.train.optimizers import make_optimizer, set_rate
-from lowshotgan.train.precision import choose_precision
+from lowshotgan.train.phases import is_due, only_trainable, split_batch
+from lowshotgan.train.precision import choose_precision, settle_precision
 from lowshotgan.types import ParamGroup, Phase
 
 
@@ -463,7 +456,7 @@ def test_precision_is_chosen_as_asked():
 
 def test_a_resumed_run_keeps_the_arithmetic_that_was_measured(tiny, tmp_path, monkeypatch):
     def auto(steps, fastest):
-        monkeypatch.setattr("lowshotgan.train.loop.choose_precision", lambda wish, device: fastest)
+        monkeypatch.setattr("lowshotgan.train.precision.choose_precision", lambda wish, device: fastest)
         stage = tiny.Toy().stage(steps)
         return fit([stage], output_dir=tmp_path, machine=Machine("cpu"), settings=LoopSettings()).precision
 
@@ -482,7 +475,7 @@ def test_the_main_process_measures_for_all(monkeypatch):
         def from_main(self, value):
             return 1.0
 
-    monkeypatch.setattr("lowshotgan.train.loop.choose_precision", measure)
+    monkeypatch.setattr("lowshotgan.train.precision.choose_precision", measure)
     assert settle_precision("auto", Other()) == "bf16"
 
 

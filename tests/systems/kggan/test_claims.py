@@ -15,8 +15,9 @@ from lowshotgan.errors import ConfigError
 from lowshotgan.systems.kggan.config import KGGANTraining
 from lowshotgan.systems.kggan.stages import KGGANLosses
 from lowshotgan.systems.kggan.system import KGGAN
-from lowshotgan.train.loop import LoopSettings, fit, only_trainable, weighted_loss
+from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.phases import only_trainable, weighted_loss
 from lowshotgan.types import Batch
 
 QUICK = KGGANTraining(steps=2, batch_size=6, embedding_steps=2, folds=0, discriminator_steps=1)

@@ -11,8 +11,9 @@ from lowshotgan.losses.knowledge_guided import embedding_distance
 from lowshotgan.systems.kggan.config import KGGANTraining
 from lowshotgan.systems.kggan.nuisance import erase_square
 from lowshotgan.systems.kggan.warm_up import OutlineCodes, outlines
-from lowshotgan.train.loop import LoopSettings, fit, weighted_loss
+from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.phases import weighted_loss
 from lowshotgan.types import Batch
 
 QUICK = {"steps": 2, "batch_size": 6, "embedding_steps": 2, "folds": 0, "discriminator_steps": 1}

@@ -14,8 +14,9 @@ from lowshotgan.losses.knowledge_guided import category_error, region_colour
 from lowshotgan.systems.kggan_recolour.config import RecolourTraining
 from lowshotgan.systems.kggan_recolour.networks import RecolourGenerator, Transform, combine
 from lowshotgan.systems.kggan_recolour.stages import RecolourLosses
-from lowshotgan.train.loop import LoopSettings, fit, only_trainable, weighted_loss
+from lowshotgan.train.loop import LoopSettings, fit
 from lowshotgan.train.machine import Machine
+from lowshotgan.train.phases import only_trainable, weighted_loss
 from lowshotgan.types import Batch
 
 CLAIMS = RecolourTraining.PRESETS["claims"]
