@@ -17,7 +17,7 @@ SCALE = 2
 LABEL = 150
 METHODS = (*SYSTEMS, *FEW_SHOT_BASELINES, "cogan", "unit", "cdc")
 SHOTS = (1, 5, 10, 30)
-NOT_RUN = "not run"
+NOT_RUN, NO_BOUND = "not run", "–"
 
 Means = Mapping[str, float]
 Cells = dict[tuple[str, int, str], list[dict[str, Any]]]
@@ -68,14 +68,18 @@ def means(cells: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def report(folder: Path) -> str:
-    """Every column of every method, the main ones first; then the verdict on every gate."""
+    """Every column of every method, the main ones first, and what was not run; then the verdict on every gate."""
     found = read_cells(folder)
     heads = ["task", "K", "method", "cells", *COLUMNS, "seconds"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    missing = []
     for task, k in sorted({key[:2] for key in found}):
-        variants = sorted({name for t, n, name in found if (t, n) == (task, k)} - set(METHODS))
-        lines += [_row(task, k, method, found.get((task, k, method), [])) for method in (*METHODS, *variants)]
-    return "\n".join([*lines, "", *_verdicts(found)])
+        measured = {name for t, n, name in found if (t, n) == (task, k)}
+        order = [name for name in METHODS if name in measured] + sorted(measured - set(METHODS))
+        lines += [_row(task, k, method, found[task, k, method]) for method in order]
+        absent = [name for name in METHODS if name not in measured]
+        missing += [f"- {task}, K = {k}, {NOT_RUN}: {', '.join(absent)}."] if absent else []
+    return "\n".join([*lines, "", *missing, "", *_verdicts(found)])
 
 
 def write_page(folder: Path, page: Path, work: Path) -> None:
@@ -123,8 +127,8 @@ def contact_sheet(cells: Cells, task: str, k: int, work: Path) -> Image.Image | 
 
 def _row(task: str, k: int, method: str, cells: list[dict[str, Any]]) -> str:
     values = [_cell([cell[name] for cell in cells if name in cell]) for name in COLUMNS]
-    seconds = f"{fmean(cell['seconds'] for cell in cells):.0f}" if cells else ""
-    head = [task, str(k), method, str(len(cells)) if cells else NOT_RUN]
+    seconds = f"{fmean(cell['seconds'] for cell in cells):.0f}"
+    head = [task, str(k), method, str(len(cells))]
     return "| " + " | ".join([*head, *values, seconds]) + " |"
 
 
@@ -135,6 +139,7 @@ def _cell(values: list[float]) -> str:
 
 
 def _verdicts(found: Cells) -> list[str]:
+    """A row for each gate that something is known of."""
     lines = [
         "| gate | system | task | " + " | ".join(f"K = {k}" for k in SHOTS) + " |",
         "|" + "---|" * (3 + len(SHOTS)),
@@ -144,19 +149,21 @@ def _verdicts(found: Cells) -> list[str]:
             for method in _variants(found, task, system):
                 for gate in gates(system):
                     cells = [_verdict(found, task, k, method, gate) for k in SHOTS]
+                    if set(cells) <= {NOT_RUN, NO_BOUND}:
+                        continue
                     lines.append(f"| {gate.name} | {method} | {task} | " + " | ".join(cells) + " |")
     return lines
 
 
 def _variants(found: Cells, task: str, system: str) -> list[str]:
-    """What was measured of a system, the plain one first; the plain one alone if nothing was."""
+    """What was measured of a system, the plain one first."""
     measured = {name for t, _, name in found if t == task and name.partition("[")[0] == system}
-    return sorted(measured - {f"{system}[{MISPAIRED}]"}) or [system]
+    return sorted(measured - {f"{system}[{MISPAIRED}]"})
 
 
 def _verdict(found: Cells, task: str, k: int, method: str, gate: Gate) -> str:
     if k not in gate.bounds:
-        return "–"
+        return NO_BOUND
     measured = {name: means(cells) for (t, n, name), cells in found.items() if (t, n) == (task, k)}
     value = gate.value(measured[method], measured) if method in measured else None
     if value is None:
