@@ -97,6 +97,7 @@ class EmbeddingStages:
             if estimate < 2 * chance:
                 warn(
                     "the embedding network hardly reads categories it did not see; unseen categories will not look "
-                    "right. Name what does not change each attribute (nuisance=...), or add seen categories."
+                    "right. Train it longer (embedding_steps=...), name what does not change each attribute "
+                    "(nuisance=...), or add seen categories."
                 )
         tell(told)
