@@ -60,7 +60,11 @@ def main(arguments: list[str] | None = None) -> str:
         pack = pack or Pack(options)
         found = run_cell(method, pack, options, k=k, draw=draw, seed=seed, name=name)
         facts = {"task": options.task, "method": method, "k": k, "draw": draw, "seed": seed, **found}
-        facts |= {"samples": options.samples, "model": options.models[needs(method)], "machine": machine_facts()}
+        facts |= {
+            "samples": options.samples,
+            "model": Path(options.models[needs(method)]).name,
+            "machine": machine_facts(),
+        }
         facts |= (
             {"batch": options.baseline_batch} if method in BASELINES else {"set": settings_of(method, options.changes)}
         )
